@@ -1,0 +1,172 @@
+//! An append-only Delta table: raw events and dead letters.
+//!
+//! Rows go in once and are never looked up on the hot path, so nothing of them stays in memory but
+//! the list of files.
+
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use arrow::datatypes::SchemaRef;
+use bytes::Bytes;
+
+use super::commit::{self, Actions, DataChange, FileEntry, Identity, Stamp};
+use super::load;
+use super::parquet::{Effort, decode, encode};
+use super::store::Store;
+use super::table::Upload;
+use crate::error::{Error, Result};
+
+/// Files below this are merged; larger ones stay as they are.
+const MERGED_BYTES_MIN: i64 = 32 << 20;
+
+/// The table.
+#[derive(Debug)]
+pub struct AppendTable {
+    path: String,
+    schema: SchemaRef,
+    identity: Identity,
+    files: Vec<FileEntry>,
+    actions: Actions,
+    uploads: Vec<Upload>,
+}
+
+impl AppendTable {
+    /// A table that does not exist yet. `schema` is that of its files, without the partition.
+    pub fn fresh(path: String, schema: SchemaRef, partition: Option<&'static str>) -> Self {
+        Self {
+            path,
+            schema,
+            identity: Identity::fresh(partition),
+            files: Vec::new(),
+            actions: Actions::default(),
+            uploads: Vec::new(),
+        }
+    }
+
+    /// The table as it was when `version` was written.
+    pub async fn load(
+        store: &Store,
+        path: String,
+        schema: SchemaRef,
+        partition: Option<&'static str>,
+        version: u64,
+    ) -> Result<Self> {
+        let loaded = load::read(store, &path, Some(version)).await?;
+        let mut table = Self::fresh(path, schema, partition);
+        table.identity =
+            Identity { id: loaded.id, version: Some(version), announce: false, partition };
+        table.files = loaded.files;
+        Ok(table)
+    }
+
+    /// Relative to the lake.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The latest version; `None` before its first entry.
+    pub fn version(&self) -> Option<u64> {
+        self.identity.version
+    }
+
+    /// Rows in live files.
+    pub fn rows(&self) -> usize {
+        self.files.iter().map(|f| f.rows).sum()
+    }
+
+    /// Adds rows that belong to one value of the partition column.
+    pub fn append(&mut self, rows: &RecordBatch, partition: Option<&str>, epoch: u64) -> Result<()> {
+        if rows.num_rows() == 0 {
+            return Ok(());
+        }
+        let body = encode(rows, Effort::Small)?;
+        self.add(body, rows.num_rows(), partition, epoch, DataChange::Rows);
+        Ok(())
+    }
+
+    fn add(
+        &mut self,
+        body: Bytes,
+        rows: usize,
+        partition: Option<&str>,
+        epoch: u64,
+        change: DataChange,
+    ) {
+        let name = format!("part-{epoch:010}-{}.parquet", uuid::Uuid::new_v4());
+        let path = match (self.identity.partition, partition) {
+            (Some(column), Some(value)) => format!("{column}={value}/{name}"),
+            _ => name,
+        };
+        let size = i64::try_from(body.len()).unwrap_or(i64::MAX);
+        let partition = partition.map(str::to_owned);
+        let entry = FileEntry { path, size, rows, partition, vector: None };
+        self.uploads.push(Upload { path: format!("{}/{}", self.path, entry.path), body });
+        self.files.push(entry.clone());
+        self.actions.adds.push((entry, change));
+    }
+
+    /// Merges small files of one partition value once there are `merge_files` of a size class.
+    pub async fn compact(&mut self, store: &Store, merge_files: usize, epoch: u64) -> Result<()> {
+        let Some(due) = self.crowded(merge_files.max(2)) else { return Ok(()) };
+        let mut batches = Vec::new();
+        for entry in &due {
+            let path = format!("{}/{}", self.path, entry.path);
+            let body = store.get(&path).await?;
+            let body =
+                body.ok_or_else(|| Error::corrupt(format!("file \"{path}\" is missing")))?;
+            batches.push(decode(body, &self.schema, &path)?);
+        }
+        let merged =
+            concat_batches(&self.schema, &batches).map_err(|e| Error::bug(e.to_string()))?;
+        self.files.retain(|f| !due.iter().any(|d| d.path == f.path));
+        let partition = due.first().and_then(|f| f.partition.clone());
+        let gone = due.into_iter().map(|f| (f, DataChange::Layout));
+        self.actions.removes.extend(gone);
+        let body = encode(&merged, Effort::Small)?;
+        self.add(body, merged.num_rows(), partition.as_deref(), epoch, DataChange::Layout);
+        Ok(())
+    }
+
+    fn crowded(&self, merge_files: usize) -> Option<Vec<FileEntry>> {
+        let mut classes: std::collections::BTreeMap<(Option<&str>, u32), Vec<&FileEntry>> =
+            std::collections::BTreeMap::new();
+        let staged = |f: &FileEntry| self.actions.adds.iter().any(|(a, _)| a.path == f.path);
+        for file in self.files.iter().filter(|f| f.size < MERGED_BYTES_MIN && !staged(f)) {
+            let kib = usize::try_from(file.size / 16_384).unwrap_or(0).max(1);
+            classes.entry((file.partition.as_deref(), kib.ilog(merge_files))).or_default().push(file);
+        }
+        let due = classes.into_values().find(|files| files.len() >= merge_files)?;
+        Some(due.into_iter().cloned().collect())
+    }
+
+    /// The next log entry and the files it names, if anything was added.
+    pub fn stage(&mut self, stamp: Stamp) -> Result<Option<(u64, Bytes, Vec<Upload>)>> {
+        let actions = std::mem::take(&mut self.actions);
+        if actions.adds.is_empty() && !(self.identity.announce && self.identity.version.is_none()) {
+            return Ok(None);
+        }
+        let mut columns = self.schema.fields().to_vec();
+        if let Some(name) = self.identity.partition {
+            let kind = arrow::datatypes::DataType::Date32;
+            columns.push(std::sync::Arc::new(arrow::datatypes::Field::new(name, kind, true)));
+        }
+        let schema = arrow::datatypes::Schema::new(columns);
+        let version = self.identity.next_version();
+        let bytes = commit::entry(&self.identity, &schema, actions, stamp)?;
+        self.identity.version = Some(version);
+        self.identity.announce = false;
+        Ok(Some((version, bytes, std::mem::take(&mut self.uploads))))
+    }
+
+    /// Reads every live file, oldest epoch first.
+    pub async fn scan(&self, store: &Store) -> Result<Vec<RecordBatch>> {
+        let mut batches = Vec::new();
+        for entry in &self.files {
+            let path = format!("{}/{}", self.path, entry.path);
+            let body = store.get(&path).await?;
+            let body =
+                body.ok_or_else(|| Error::corrupt(format!("file \"{path}\" is missing")))?;
+            batches.push(decode(body, &self.schema, &path)?);
+        }
+        Ok(batches)
+    }
+}

@@ -1,0 +1,92 @@
+//! Recognises what a connector sends again: a window of change identities.
+//!
+//! Identity: connector, table, key, transaction, position and op. An event older than everything in
+//! the window, by position and by commit time, is a redelivery too. Never the position alone, and
+//! never an event that has no position (incremental reads: they are plain upserts).
+
+use std::collections::VecDeque;
+
+use hashbrown::HashSet;
+use twox_hash::XxHash3_128;
+
+use super::raw::op_word;
+use crate::envelope::change::Change;
+
+/// What the window says of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// Not seen before.
+    First,
+    /// Seen before.
+    Again,
+    /// Older than all that the window remembers.
+    BeforeWindow,
+}
+
+/// The last identities, oldest out first.
+#[derive(Debug)]
+pub struct Window {
+    events_max: usize,
+    order: VecDeque<(u128, i64, i64)>,
+    seen: HashSet<u128>,
+    forgot: bool,
+}
+
+impl Window {
+    /// A window of at most so many events.
+    pub fn new(events_max: usize) -> Self {
+        Self { events_max, order: VecDeque::new(), seen: HashSet::new(), forgot: false }
+    }
+
+    /// Remembers a change, or says that it was here.
+    pub fn admit(&mut self, change: &Change) -> Delivery {
+        let Some(position) = change.lsn else { return Delivery::First };
+        let identity = identity(change, position);
+        if !self.seen.insert(identity) {
+            return Delivery::Again;
+        }
+        let oldest = self.order.front().filter(|_| self.forgot);
+        if oldest.is_some_and(|(_, lsn, at)| position < *lsn && change.commit_us < *at) {
+            self.seen.remove(&identity);
+            return Delivery::BeforeWindow;
+        }
+        self.order.push_back((identity, position, change.commit_us));
+        if self.order.len() > self.events_max
+            && let Some((old, _, _)) = self.order.pop_front()
+        {
+            self.forgot = true;
+            self.seen.remove(&old);
+        }
+        Delivery::First
+    }
+
+    /// Events it can hold.
+    pub fn events_max(&self) -> usize {
+        self.events_max
+    }
+
+    /// After it was filled from raw: older events exist that it does not hold.
+    pub fn mark_forgetful(&mut self) {
+        self.forgot = true;
+    }
+}
+
+fn identity(change: &Change, position: i64) -> u128 {
+    let mut text = Vec::with_capacity(128);
+    for part in [change.connector.as_bytes(), change.table.as_bytes(), op_word(change.op).as_bytes()] {
+        text.extend_from_slice(part);
+        text.push(0);
+    }
+    match &change.key {
+        Some(key) => text.extend_from_slice(key),
+        None => {
+            let order = change.tx.map_or(0, |t| t.total_order);
+            text.extend_from_slice(&order.to_le_bytes());
+            text.extend_from_slice(change.after.as_deref().or(change.before.as_deref()).unwrap_or_default());
+        }
+    }
+    text.push(0);
+    text.extend_from_slice(&change.tx_id.unwrap_or(-1).to_le_bytes());
+    text.extend_from_slice(&position.to_le_bytes());
+    XxHash3_128::oneshot(&text)
+}

@@ -1,0 +1,133 @@
+//! What a table's log says at its latest version, read through delta-rs.
+//!
+//! Used at start and by whoever reads the lake beside the engine; the running engine keeps its own
+//! list of live files, which no log is listed for.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use deltalake::DeltaTableBuilder;
+use roaring::RoaringBitmap;
+use url::Url;
+
+use super::commit::{DataChange, FileEntry, Identity};
+use super::index::Place;
+use super::parquet::decode;
+use super::store::Store;
+use super::table::{LiveFile, Table, TableSpec};
+use super::vector;
+use crate::error::{Error, Result};
+use freshet_sql::digest;
+
+/// A table as its log has it.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The table's id.
+    pub id: String,
+    /// The version that was read.
+    pub version: u64,
+    /// Its columns, in storable types.
+    pub schema: SchemaRef,
+    /// Live files.
+    pub files: Vec<FileEntry>,
+}
+
+/// delta-rs's handle on a table of the lake.
+pub fn handle(store: &Store, table: &str) -> Result<DeltaTableBuilder> {
+    let url = Url::parse(&format!("memory:///{table}"))
+        .map_err(|e| Error::bug(format!("table path \"{table}\": {e}")))?;
+    let builder = DeltaTableBuilder::from_url(url.clone()).map_err(|e| failure(table, e))?;
+    Ok(builder.with_storage_backend(store.objects(), url))
+}
+
+/// Reads a table's log up to a version; `None` is the latest.
+pub async fn read(store: &Store, table: &str, version: Option<u64>) -> Result<Loaded> {
+    let mut builder = handle(store, table)?;
+    if let Some(version) = version {
+        builder = builder.with_version(version);
+    }
+    let opened = builder.load().await.map_err(|e| failure(table, e))?;
+    let state = opened.snapshot().map_err(|e| failure(table, e))?;
+    let mut files = Vec::new();
+    for view in state.log_data().iter() {
+        let rows = view.num_records().ok_or_else(|| {
+            Error::corrupt(format!("a log entry of \"{table}\" does not count its rows"))
+        })?;
+        files.push(FileEntry {
+            path: view.path().into_owned(),
+            size: view.size(),
+            rows,
+            partition: view.partition_values_map().into_values().next().flatten(),
+            vector: view.deletion_vector_descriptor(),
+        });
+    }
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    let schema = storable(&state.snapshot().arrow_schema());
+    Ok(Loaded { id: state.metadata().id().to_owned(), version: state.version(), schema, files })
+}
+
+/// The table as it was when `version` was written, rows and index in memory.
+pub async fn table(store: &Store, spec: TableSpec, version: u64) -> Result<Table> {
+    let loaded = read(store, &spec.path, Some(version)).await?;
+    let mut table = Table::fresh(TableSpec { schema: loaded.schema.clone(), ..spec });
+    table.identity =
+        Identity { id: loaded.id, version: Some(version), announce: false, partition: None };
+    for entry in loaded.files {
+        take_file(store, &mut table, entry).await?;
+    }
+    Ok(table)
+}
+
+async fn take_file(store: &Store, table: &mut Table, entry: FileEntry) -> Result<()> {
+    let path = format!("{}/{}", table.spec.path, entry.path);
+    let body = store.get(&path).await?.ok_or_else(|| {
+        Error::corrupt(format!("file \"{path}\" is named by the log and missing"))
+            .with_hint("restore it from a backup, or rebuild the lake's models from raw")
+    })?;
+    let rows = decode(body, &table.spec.schema, &path)?;
+    let gone = match &entry.vector {
+        Some(at) => vector::read(store, &table.spec.path, at).await?,
+        None => RoaringBitmap::new(),
+    };
+    let number = table.next_file;
+    table.next_file += 1;
+    table.index.reserve(rows.num_rows());
+    let mut live = Vec::with_capacity(rows.num_rows());
+    for (row, identity) in table.hasher.hashes(&rows)?.into_iter().enumerate() {
+        let row = u32::try_from(row).map_err(|_| Error::corrupt("a file over 2^32 rows"))?;
+        if !gone.contains(row) {
+            table.index.insert(identity, Place { file: number, row });
+            live.push(u64::from(row));
+        }
+    }
+    let living = freshet_sql::change::take_rows(&rows, live)?;
+    table.digest = table.digest.wrapping_add(digest::digest(&living, &table.spec.digest)?);
+    let mut file = LiveFile::new(entry.path, rows, DataChange::Rows);
+    file.size = entry.size;
+    file.gone = gone;
+    file.logged = Some(entry.vector);
+    table.files.insert(number, file);
+    Ok(())
+}
+
+/// delta-rs may answer in views or other units than files are written in.
+fn storable(schema: &Schema) -> SchemaRef {
+    let fields = schema.fields().iter().map(|field| {
+        let kind = match field.data_type() {
+            DataType::Utf8View | DataType::LargeUtf8 => DataType::Utf8,
+            DataType::BinaryView | DataType::LargeBinary => DataType::Binary,
+            DataType::Dictionary(_, value) => value.as_ref().clone(),
+            DataType::Timestamp(_, None) => DataType::Timestamp(TimeUnit::Microsecond, None),
+            DataType::Timestamp(_, Some(_)) => {
+                DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+            }
+            other => other.clone(),
+        };
+        Field::new(field.name(), kind, true)
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+pub(super) fn failure(table: &str, error: deltalake::DeltaTableError) -> Error {
+    Error::unavailable(format!("cannot read the log of \"{table}\""), error)
+}

@@ -1,0 +1,23 @@
+//! The lake: the only durable state. Delta tables on object storage, looked up by key.
+//!
+//! In: an epoch's changes. Out: new Parquet files, deletion vectors, and the exact bytes of each
+//! table's next log entry. It never commits by itself: nothing here writes into a `_delta_log`
+//! before `checkpoint` has decided the epoch, so a file that no entry names does not exist.
+//! Indexes and cached rows are derived and may be lost; after any failure the lake is loaded anew.
+
+pub mod append;
+pub mod changelog;
+pub mod commit;
+pub mod compact;
+pub mod current;
+pub mod dead;
+pub mod dedupe;
+pub mod index;
+pub mod layout;
+pub mod load;
+pub mod options;
+pub mod parquet;
+pub mod raw;
+pub mod store;
+pub mod table;
+pub mod vector;

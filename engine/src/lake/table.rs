@@ -1,0 +1,380 @@
+//! A keyed Delta table: live files in memory, an index of rows, a digest.
+//!
+//! A change marks replaced rows in deletion vectors and puts new rows into a file of their own:
+//! what is written follows the change. Changes are visible here at once and to others only when the
+//! epoch's decision names the entry; if it never does, the table is loaded anew.
+
+use std::collections::BTreeMap;
+
+use arrow::array::{BooleanArray, RecordBatch};
+use arrow::compute::{concat_batches, filter_record_batch, interleave_record_batch};
+use arrow::datatypes::SchemaRef;
+use bytes::Bytes;
+use deltalake::kernel::DeletionVectorDescriptor;
+use freshet_sql::change::ChangeBatch;
+use freshet_sql::digest;
+use freshet_sql::maintain::recompute::StoredRows;
+use freshet_sql::rows::RowHasher;
+use hashbrown::HashSet;
+use roaring::RoaringBitmap;
+
+use super::commit::{self, Actions, DataChange, FileEntry, Identity, Stamp};
+use super::index::{Place, RowIndex};
+use super::parquet::{Effort, encode};
+use super::vector;
+use crate::error::{Error, Result};
+
+/// What a table is to hold.
+#[derive(Debug, Clone)]
+pub struct TableSpec {
+    /// Relative to the lake: `marts/dim_customers`.
+    pub path: String,
+    /// Its columns.
+    pub schema: SchemaRef,
+    /// Columns that tell one row from another: a source's key, or all that are no audit columns.
+    pub identity: Vec<usize>,
+    /// Columns that the digest covers: all but audit columns.
+    pub digest: Vec<usize>,
+}
+
+impl TableSpec {
+    /// A table without a key: rows are told apart by all but their audit columns.
+    pub fn whole_rows(path: String, schema: SchemaRef, audit: &[String]) -> Self {
+        let plain: Vec<usize> = (0..schema.fields().len())
+            .filter(|i| !audit.contains(schema.field(*i).name()))
+            .collect();
+        Self { path, schema, identity: plain.clone(), digest: plain }
+    }
+}
+
+/// A file and which of its rows live.
+#[derive(Debug)]
+pub(super) struct LiveFile {
+    pub path: String,
+    pub size: i64,
+    pub rows: RecordBatch,
+    pub gone: RoaringBitmap,
+    /// As the log has it; `None` while no entry names the file.
+    pub logged: Option<Option<DeletionVectorDescriptor>>,
+    pub change: DataChange,
+    /// The live rows, kept until more of them go.
+    live: Option<RecordBatch>,
+}
+
+impl LiveFile {
+    pub(super) fn new(path: String, rows: RecordBatch, change: DataChange) -> Self {
+        let gone = RoaringBitmap::new();
+        Self { path, size: 0, rows, gone, logged: None, change, live: None }
+    }
+
+    pub(super) fn live_rows(&self) -> usize {
+        self.rows.num_rows() - usize::try_from(self.gone.len()).unwrap_or(usize::MAX)
+    }
+
+    fn live(&mut self) -> Result<RecordBatch> {
+        if self.gone.is_empty() {
+            return Ok(self.rows.clone());
+        }
+        if let Some(live) = &self.live {
+            return Ok(live.clone());
+        }
+        let mask = live_mask(self.rows.num_rows(), &self.gone);
+        let live = filter_record_batch(&self.rows, &mask).map_err(|e| Error::bug(e.to_string()))?;
+        self.live = Some(live.clone());
+        Ok(live)
+    }
+}
+
+fn live_mask(rows: usize, gone: &RoaringBitmap) -> BooleanArray {
+    let mut mask = vec![true; rows];
+    for row in gone {
+        if let Some(flag) = mask.get_mut(row as usize) {
+            *flag = false;
+        }
+    }
+    mask.into()
+}
+
+/// A file that the epoch must write before it is decided.
+#[derive(Debug)]
+pub struct Upload {
+    /// Relative to the lake.
+    pub path: String,
+    /// Its bytes.
+    pub body: Bytes,
+}
+
+/// The table.
+#[derive(Debug)]
+pub struct Table {
+    pub(super) spec: TableSpec,
+    pub(super) identity: Identity,
+    pub(super) files: BTreeMap<u32, LiveFile>,
+    pub(super) next_file: u32,
+    pub(super) index: RowIndex,
+    pub(super) digest: u64,
+    pub(super) hasher: RowHasher,
+    dropped: Vec<(FileEntry, DataChange)>,
+}
+
+impl Table {
+    /// A table that does not exist yet.
+    pub fn fresh(spec: TableSpec) -> Self {
+        let hasher = RowHasher::new(&spec.schema, spec.identity.clone());
+        Self {
+            spec,
+            identity: Identity::fresh(None),
+            files: BTreeMap::new(),
+            next_file: 0,
+            index: RowIndex::default(),
+            digest: 0,
+            hasher,
+            dropped: Vec::new(),
+        }
+    }
+
+    /// Relative to the lake.
+    pub fn path(&self) -> &str {
+        &self.spec.path
+    }
+
+    /// Its columns.
+    pub fn schema(&self) -> SchemaRef {
+        self.spec.schema.clone()
+    }
+
+    /// Live rows.
+    pub fn rows(&self) -> usize {
+        self.index.len()
+    }
+
+    /// The digest of its live rows.
+    pub fn digest(&self) -> u64 {
+        self.digest
+    }
+
+    /// The latest version; `None` before its first entry.
+    pub fn version(&self) -> Option<u64> {
+        self.identity.version
+    }
+
+    /// What tells rows apart.
+    pub fn hasher(&self) -> &RowHasher {
+        &self.hasher
+    }
+
+    /// Live files.
+    pub fn file_count(&self) -> usize {
+        self.files.len()
+    }
+
+    /// All live rows, file by file.
+    pub fn scan(&mut self) -> Result<Vec<RecordBatch>> {
+        self.files.values_mut().map(LiveFile::live).collect()
+    }
+
+    /// The rows at these places, as one batch.
+    pub fn take(&self, places: &[Place]) -> Result<RecordBatch> {
+        let mut numbers: Vec<u32> = places.iter().map(|p| p.file).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        let batches: Vec<&RecordBatch> =
+            numbers.iter().filter_map(|n| self.files.get(n)).map(|f| &f.rows).collect();
+        if batches.len() != numbers.len() {
+            return Err(Error::bug("a place in a file that is not live"));
+        }
+        if places.is_empty() {
+            return Ok(RecordBatch::new_empty(self.schema()));
+        }
+        let indices: Vec<(usize, usize)> = places
+            .iter()
+            .map(|p| (numbers.binary_search(&p.file).unwrap_or(0), p.row as usize))
+            .collect();
+        interleave_record_batch(&batches, &indices).map_err(|e| Error::bug(e.to_string()))
+    }
+
+    /// Takes a change in: its removed rows must be here.
+    pub fn apply(&mut self, change: &ChangeBatch, epoch: u64) -> Result<()> {
+        if change.is_empty() {
+            return Ok(());
+        }
+        self.digest = digest::advance(self.digest, change, &self.spec.digest)?;
+        for identity in self.hasher.hashes(&change.removed)? {
+            let place = self.index.take(identity).ok_or_else(|| {
+                Error::bug(format!("a change of \"{}\" retracts a row it lacks", self.spec.path))
+            })?;
+            self.mark(place);
+        }
+        if change.added.num_rows() > 0 {
+            let added = RecordBatch::try_new(self.schema(), change.added.columns().to_vec())
+                .map_err(|e| Error::bug(format!("change of \"{}\": {e}", self.spec.path)))?;
+            self.append(added, epoch, DataChange::Rows)?;
+        }
+        Ok(())
+    }
+
+    /// Empties the table for a model whose columns changed; the next entry says the new schema.
+    pub fn restart(&mut self, spec: TableSpec) {
+        let numbers: Vec<u32> = self.files.keys().copied().collect();
+        for number in numbers {
+            self.drop_file(number, DataChange::Rows);
+        }
+        self.hasher = RowHasher::new(&spec.schema, spec.identity.clone());
+        self.identity.announce = true;
+        self.index = RowIndex::default();
+        self.digest = 0;
+        self.spec = spec;
+    }
+
+    fn mark(&mut self, place: Place) {
+        if let Some(file) = self.files.get_mut(&place.file) {
+            file.gone.insert(place.row);
+            file.live = None;
+        }
+    }
+
+    fn append(&mut self, rows: RecordBatch, epoch: u64, change: DataChange) -> Result<u32> {
+        let number = self.next_file;
+        self.next_file += 1;
+        self.index.reserve(rows.num_rows());
+        for (row, identity) in self.hasher.hashes(&rows)?.into_iter().enumerate() {
+            let row = u32::try_from(row).map_err(|_| Error::bug("a file over 2^32 rows"))?;
+            self.index.insert(identity, Place { file: number, row });
+        }
+        let path = format!("part-{epoch:010}-{}.parquet", uuid::Uuid::new_v4());
+        self.files.insert(number, LiveFile::new(path, rows, change));
+        Ok(number)
+    }
+
+    fn drop_file(&mut self, number: u32, change: DataChange) {
+        if let Some(file) = self.files.remove(&number)
+            && let Some(vector) = file.logged
+        {
+            let rows = file.rows.num_rows();
+            let entry =
+                FileEntry { path: file.path, size: file.size, rows, partition: None, vector };
+            self.dropped.push((entry, change));
+        }
+    }
+
+    /// Merges live rows of these files into one; nothing but their place changes.
+    pub(super) fn merge(&mut self, numbers: &[u32], epoch: u64) -> Result<()> {
+        let mut batches = Vec::new();
+        for number in numbers {
+            if let Some(file) = self.files.get_mut(number) {
+                batches.push(file.live()?);
+            }
+        }
+        let merged =
+            concat_batches(&self.schema(), &batches).map_err(|e| Error::bug(e.to_string()))?;
+        let mut from: Vec<Place> = Vec::with_capacity(merged.num_rows());
+        for number in numbers {
+            let Some(file) = self.files.get(number) else { continue };
+            let rows = u32::try_from(file.rows.num_rows()).unwrap_or(u32::MAX);
+            let live = (0..rows).filter(|row| !file.gone.contains(*row));
+            from.extend(live.map(|row| Place { file: *number, row }));
+        }
+        let number = self.next_file;
+        self.next_file += 1;
+        for (row, identity) in self.hasher.hashes(&merged)?.into_iter().enumerate() {
+            let row = u32::try_from(row).map_err(|_| Error::bug("a file over 2^32 rows"))?;
+            self.index.repoint(identity, from[row as usize], Place { file: number, row });
+        }
+        for number in numbers {
+            self.drop_file(*number, DataChange::Layout);
+        }
+        if merged.num_rows() > 0 {
+            let path = format!("part-{epoch:010}-{}.parquet", uuid::Uuid::new_v4());
+            self.files.insert(number, LiveFile::new(path, merged, DataChange::Layout));
+        }
+        Ok(())
+    }
+
+    /// The table's next log entry and the files it names, if it changed since the last one.
+    pub fn stage(&mut self, stamp: Stamp) -> Result<Option<(u64, Bytes, Vec<Upload>)>> {
+        let mut uploads = Vec::new();
+        let mut actions = Actions { adds: Vec::new(), removes: std::mem::take(&mut self.dropped) };
+        let empty: Vec<u32> =
+            self.files.iter().filter(|(_, f)| f.live_rows() == 0).map(|(n, _)| *n).collect();
+        for number in empty {
+            self.drop_file(number, DataChange::Rows);
+        }
+        actions.removes.append(&mut self.dropped);
+        for file in self.files.values_mut() {
+            stage_file(&self.spec.path, file, &mut actions, &mut uploads)?;
+        }
+        let nothing = actions.adds.is_empty() && actions.removes.is_empty();
+        if nothing && !self.identity.announce {
+            return Ok(None);
+        }
+        let version = self.identity.next_version();
+        let bytes = commit::entry(&self.identity, &self.spec.schema, actions, stamp)?;
+        self.identity.version = Some(version);
+        self.identity.announce = false;
+        Ok(Some((version, bytes, uploads)))
+    }
+}
+
+fn stage_file(
+    table: &str,
+    file: &mut LiveFile,
+    actions: &mut Actions,
+    uploads: &mut Vec<Upload>,
+) -> Result<()> {
+    let told = file.logged.as_ref().map(|d| d.as_ref().map_or(0, |d| d.cardinality));
+    let gone = i64::try_from(file.gone.len()).unwrap_or(i64::MAX);
+    if told == Some(gone) {
+        return Ok(());
+    }
+    if file.logged.is_none() {
+        let effort =
+            if file.change == DataChange::Layout { Effort::Small } else { Effort::Quick };
+        let body = encode(&file.rows, effort)?;
+        file.size = i64::try_from(body.len()).unwrap_or(i64::MAX);
+        uploads.push(Upload { path: format!("{table}/{}", file.path), body });
+    }
+    let named = |vector| FileEntry {
+        path: file.path.clone(),
+        size: file.size,
+        rows: file.rows.num_rows(),
+        partition: None,
+        vector,
+    };
+    if let Some(before) = &file.logged {
+        actions.removes.push((named(before.clone()), DataChange::Rows));
+    }
+    let vector = if file.gone.is_empty() {
+        None
+    } else {
+        let encoded = vector::encode(table, &file.gone)?;
+        uploads.extend(encoded.file.map(|(path, body)| Upload { path, body }));
+        Some(encoded.descriptor)
+    };
+    let change = if file.logged.is_some() { DataChange::Rows } else { file.change };
+    actions.adds.push((named(vector.clone()), change));
+    file.logged = Some(vector);
+    Ok(())
+}
+
+impl StoredRows for Table {
+    type Place = Place;
+
+    fn find(&self, identity: u128) -> Vec<Place> {
+        self.index.places(identity)
+    }
+
+    fn all_but(&self, keep: &HashSet<Place>) -> Vec<Place> {
+        let mut places = Vec::new();
+        for (number, file) in &self.files {
+            let rows = u32::try_from(file.rows.num_rows()).unwrap_or(u32::MAX);
+            let live = (0..rows).filter(|row| !file.gone.contains(*row));
+            let here = live.map(|row| Place { file: *number, row });
+            places.extend(here.filter(|place| !keep.contains(place)));
+        }
+        places
+    }
+
+    fn rows_at(&self, places: &[Place]) -> freshet_sql::error::Result<RecordBatch> {
+        self.take(places).map_err(|e| freshet_sql::error::Error::Bug(e.to_string()))
+    }
+}

@@ -1,0 +1,136 @@
+//! Deletion vectors: which rows of a file are gone, in Delta's binary form.
+//!
+//! Small vectors travel inside the log entry; larger ones in a file of their own, one vector each,
+//! so that no reader fetches more than it needs. A vector only ever grows.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use deltalake::kernel::{DeletionVectorDescriptor, StorageType};
+use roaring::{RoaringBitmap, RoaringTreemap};
+
+use super::store::Store;
+use crate::error::{Error, Result};
+
+const MAGIC: u32 = 1_681_511_377;
+const FILE_VERSION: u8 = 1;
+/// Above this a vector gets a file of its own: the log entry is decided and stored twice.
+const INLINE_BYTES_MAX: usize = 2048;
+
+/// A vector ready to be named by a log entry.
+#[derive(Debug, Clone)]
+pub struct Encoded {
+    /// How the entry names it.
+    pub descriptor: DeletionVectorDescriptor,
+    /// Its file, relative to the lake, where it is not inline.
+    pub file: Option<(String, Bytes)>,
+}
+
+/// Encodes a table's vector.
+pub fn encode(table: &str, rows: &RoaringBitmap) -> Result<Encoded> {
+    let map: RoaringTreemap = rows.iter().map(u64::from).collect();
+    let mut data = BytesMut::with_capacity(map.serialized_size() + 4);
+    data.put_u32_le(MAGIC);
+    let mut body = (&mut data).writer();
+    map.serialize_into(&mut body).map_err(|e| Error::bug(format!("deletion vector: {e}")))?;
+    let size = i32::try_from(data.len()).map_err(|_| Error::bug("deletion vector over 2 GiB"))?;
+    let cardinality = i64::try_from(rows.len()).unwrap_or(i64::MAX);
+    if data.len() <= INLINE_BYTES_MAX {
+        let mut padded = data.to_vec();
+        padded.resize(data.len().next_multiple_of(4), 0);
+        let descriptor = DeletionVectorDescriptor {
+            storage_type: StorageType::Inline,
+            path_or_inline_dv: z85::encode(&padded),
+            offset: None,
+            size_in_bytes: size,
+            cardinality,
+        };
+        return Ok(Encoded { descriptor, file: None });
+    }
+    let id = uuid::Uuid::new_v4();
+    let descriptor = DeletionVectorDescriptor {
+        storage_type: StorageType::UuidRelativePath,
+        path_or_inline_dv: z85::encode(id.as_bytes()),
+        offset: Some(1),
+        size_in_bytes: size,
+        cardinality,
+    };
+    let mut file = BytesMut::with_capacity(data.len() + 9);
+    file.put_u8(FILE_VERSION);
+    file.put_i32(size);
+    file.extend_from_slice(&data);
+    file.put_u32(crc32(&data));
+    Ok(Encoded { descriptor, file: Some((file_path(table, id), file.freeze())) })
+}
+
+/// Reads the vector that a log entry names.
+pub async fn read(store: &Store, table: &str, at: &DeletionVectorDescriptor) -> Result<RoaringBitmap> {
+    let bad = |why: &str| Error::corrupt(format!("deletion vector of \"{table}\": {why}"));
+    let size = usize::try_from(at.size_in_bytes).map_err(|_| bad("negative size"))?;
+    let data = match at.storage_type {
+        StorageType::Inline => {
+            let bytes = z85::decode(&at.path_or_inline_dv).map_err(|_| bad("not z85"))?;
+            bytes.get(..size).ok_or_else(|| bad("shorter than it says"))?.to_vec()
+        }
+        StorageType::UuidRelativePath => {
+            let name = &at.path_or_inline_dv;
+            let id = z85::decode(name).map_err(|_| bad("not z85"))?;
+            let id = uuid::Uuid::from_slice(&id).map_err(|_| bad("no uuid"))?;
+            let path = file_path(table, id);
+            let file = store.get(&path).await?.ok_or_else(|| bad("its file is missing"))?;
+            let start = usize::try_from(at.offset.unwrap_or(1)).unwrap_or(1) + 4;
+            let data = file.get(start..start + size).ok_or_else(|| bad("file too short"))?;
+            let sum = file.get(start + size..start + size + 4).ok_or_else(|| bad("no checksum"))?;
+            if sum != crc32(data).to_be_bytes() {
+                return Err(bad("checksum differs"));
+            }
+            data.to_vec()
+        }
+        StorageType::AbsolutePath => return Err(bad("absolute paths are not ours")),
+    };
+    if data.get(..4) != Some(MAGIC.to_le_bytes().as_slice()) {
+        return Err(bad("wrong magic number"));
+    }
+    let map = RoaringTreemap::deserialize_from(&data[4..]).map_err(|_| bad("not a bitmap"))?;
+    map.iter().map(|row| u32::try_from(row).map_err(|_| bad("row beyond 2^32"))).collect()
+}
+
+fn file_path(table: &str, id: uuid::Uuid) -> String {
+    format!("{table}/deletion_vector_{id}.bin")
+}
+
+/// CRC-32 as zip has it (polynomial 0xEDB88320).
+fn crc32(data: &[u8]) -> u32 {
+    let mut crc = u32::MAX;
+    for byte in data {
+        crc ^= u32::from(*byte);
+        for _ in 0..8 {
+            crc = (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg());
+        }
+    }
+    !crc
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lake::options::Options;
+
+    #[test]
+    fn crc32_of_the_check_string() {
+        assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
+    }
+
+    #[tokio::test]
+    async fn vectors_come_back_inline_and_from_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&Options::at(dir.path().display().to_string())).unwrap();
+        let small: RoaringBitmap = [0, 7, 65_536].into_iter().collect();
+        let large: RoaringBitmap = (0..200_000).filter(|i| i % 3 == 0).collect();
+        for rows in [small, large] {
+            let encoded = encode("marts/t", &rows).unwrap();
+            if let Some((path, body)) = &encoded.file {
+                store.put(path, body.clone()).await.unwrap();
+            }
+            assert_eq!(read(&store, "marts/t", &encoded.descriptor).await.unwrap(), rows);
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! The one type both crates speak: an epoch's change to a relation.
+//!
+//! Every model's result leaves the transform station as a [`ChangeBatch`]; the lake, the change
+//! log and publishing read nothing else. It must never hold both a row and its own retraction
+//! once [`ChangeBatch::consolidate`] has run.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+use arrow::compute::{concat_batches, take_record_batch};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+
+use crate::error::Result;
+use crate::rows::RowHasher;
+
+/// The weight column that [`ChangeBatch::weighted`] appends.
+pub const WEIGHT_COLUMN: &str = "_weight";
+
+/// Rows that left a relation (weight -1) and rows that entered it (weight +1), same schema.
+///
+/// A retraction removes exactly one copy; an update is a retraction and an addition.
+#[derive(Debug, Clone)]
+pub struct ChangeBatch {
+    /// Rows with weight -1, as they were stored.
+    pub removed: RecordBatch,
+    /// Rows with weight +1.
+    pub added: RecordBatch,
+}
+
+impl ChangeBatch {
+    /// No change to a relation of this schema.
+    pub fn empty(schema: SchemaRef) -> Self {
+        Self { removed: RecordBatch::new_empty(schema.clone()), added: RecordBatch::new_empty(schema) }
+    }
+
+    /// Whether nothing changes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Rows of either weight.
+    pub fn len(&self) -> usize {
+        self.removed.num_rows() + self.added.num_rows()
+    }
+
+    /// The relation's schema.
+    pub fn schema(&self) -> SchemaRef {
+        self.added.schema()
+    }
+
+    /// Cancels rows that are both removed and added, by the columns of `hasher`.
+    pub fn consolidate(self, hasher: &RowHasher) -> Result<Self> {
+        let removed = hasher.hashes(&self.removed)?;
+        let added = hasher.hashes(&self.added)?;
+        let mut open: hashbrown::HashMap<u128, usize> = hashbrown::HashMap::new();
+        for hash in &removed {
+            *open.entry(*hash).or_default() += 1;
+        }
+        let mut cancelled: hashbrown::HashMap<u128, usize> = hashbrown::HashMap::new();
+        let mut keep_added = Vec::with_capacity(added.len());
+        for (row, hash) in added.iter().enumerate() {
+            match open.get_mut(hash) {
+                Some(left) if *left > 0 => {
+                    *left -= 1;
+                    *cancelled.entry(*hash).or_default() += 1;
+                }
+                _ => keep_added.push(row as u64),
+            }
+        }
+        if cancelled.is_empty() {
+            return Ok(self);
+        }
+        let keep_removed = removed.iter().enumerate().filter_map(|(row, hash)| {
+            match cancelled.get_mut(hash) {
+                Some(left) if *left > 0 => {
+                    *left -= 1;
+                    None
+                }
+                _ => Some(row as u64),
+            }
+        });
+        Ok(Self {
+            removed: take_rows(&self.removed, keep_removed.collect())?,
+            added: take_rows(&self.added, keep_added)?,
+        })
+    }
+
+    /// One batch with a trailing `_weight` column (Int64, -1 or +1): the change log's shape.
+    pub fn weighted(&self) -> Result<RecordBatch> {
+        let schema = self.schema();
+        let rows = concat_batches(&schema, [&self.removed, &self.added])?;
+        let weights: Int64Array = std::iter::repeat_n(-1, self.removed.num_rows())
+            .chain(std::iter::repeat_n(1, self.added.num_rows()))
+            .collect();
+        let mut fields: Vec<Arc<Field>> = schema.fields().iter().cloned().collect();
+        fields.push(Arc::new(Field::new(WEIGHT_COLUMN, DataType::Int64, false)));
+        let mut columns: Vec<ArrayRef> = rows.columns().to_vec();
+        columns.push(Arc::new(weights));
+        Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
+    }
+}
+
+/// The rows at these positions, in this order.
+pub fn take_rows(batch: &RecordBatch, rows: Vec<u64>) -> Result<RecordBatch> {
+    Ok(take_record_batch(batch, &arrow::array::UInt64Array::from(rows))?)
+}

@@ -1,0 +1,162 @@
+//! From SQL text to rows: the one place where a DataFusion session is built.
+//!
+//! A [`Session`] holds every relation of the project as a [`LiveTable`], so that a model is planned
+//! once and run at every epoch. Nothing here knows where rows are stored, and nothing asks a clock:
+//! `current_timestamp` is the epoch's time.
+
+pub mod clock;
+pub mod failure;
+pub mod live;
+pub mod refuse;
+pub mod types;
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion::error::DataFusionError;
+use datafusion::execution::context::SessionContext;
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use datafusion::physical_plan::collect;
+use datafusion::prelude::SessionConfig;
+
+use crate::error::{Error, Result};
+use clock::EpochClock;
+use failure::PlanFailure;
+use live::LiveTable;
+
+/// Rows a query hands over at a time.
+const BATCH_ROWS: usize = 8192;
+
+/// The relations of a project and the epoch's time, ready to plan and run SQL.
+pub struct Session {
+    context: SessionContext,
+    clock: EpochClock,
+}
+
+/// A query that was planned once: run it at every epoch.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    /// As the text says, before any rewriting: what lineage reads.
+    pub logical: LogicalPlan,
+    optimized: LogicalPlan,
+    schema: SchemaRef,
+}
+
+impl Prepared {
+    /// The columns of its rows, in types that every station can store.
+    pub fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+}
+
+impl Session {
+    /// An empty session. One partition per query: models run side by side instead, and a bounded
+    /// memory pool cannot deadlock two spilling repartitions against each other.
+    pub fn new() -> Result<Self> {
+        let mut config = SessionConfig::new()
+            .with_target_partitions(1)
+            .with_batch_size(BATCH_ROWS)
+            .with_information_schema(false);
+        let options = config.options_mut();
+        options.sql_parser.parse_float_as_decimal = true;
+        options.sql_parser.map_string_types_to_utf8view = false;
+        options.sql_parser.collect_spans = true;
+        options.execution.time_zone = Some("+00:00".to_owned());
+        let context = SessionContext::new_with_config(config);
+        let clock = EpochClock::default();
+        clock.register(&context);
+        refuse::register(&context);
+        Ok(Self { context, clock })
+    }
+
+    /// Sets what `current_timestamp` answers: microseconds since 1970 UTC.
+    pub fn set_time(&self, epoch_us: i64) {
+        self.clock.set(epoch_us);
+    }
+
+    /// Adds or replaces a relation; its rows are set through the handle.
+    pub fn add(&self, name: &str, schema: SchemaRef) -> Result<LiveTable> {
+        let table = LiveTable::new(schema);
+        self.context.deregister_table(quoted(name))?;
+        self.context.register_table(quoted(name), Arc::new(table.clone()))?;
+        Ok(table)
+    }
+
+    /// The plan that only reads this relation.
+    pub async fn scan(&self, name: &str) -> Result<LogicalPlan> {
+        Ok(self.context.table(quoted(name)).await?.into_unoptimized_plan())
+    }
+
+    /// Plans SQL text: syntax, names and types are checked here.
+    pub async fn plan(&self, sql: &str) -> std::result::Result<LogicalPlan, PlanFailure> {
+        let plan = self.context.state().create_logical_plan(sql).await?;
+        match plan {
+            LogicalPlan::Ddl(_)
+            | LogicalPlan::Dml(_)
+            | LogicalPlan::Copy(_)
+            | LogicalPlan::Statement(_) => Err(PlanFailure {
+                message: "expected one select statement".to_owned(),
+                at: None,
+                hint: Some("write the rows as a query; the engine creates the table".to_owned()),
+            }),
+            query => Ok(query),
+        }
+    }
+
+    /// Optimizes a plan for many runs; its columns are cast to storable types.
+    pub fn prepare(&self, logical: LogicalPlan) -> Result<Prepared> {
+        let schema = types::storable(logical.schema().as_arrow());
+        let stored = types::cast_plan(logical.clone(), &schema)?;
+        let optimized = self.context.state().optimize(&stored)?;
+        Ok(Prepared { logical, optimized, schema })
+    }
+
+    /// Runs a prepared query over what the relations hold now.
+    pub async fn run(&self, query: &Prepared) -> Result<Vec<RecordBatch>> {
+        let state = self.context.state();
+        let physical =
+            state.query_planner().create_physical_plan(&query.optimized, &state).await?;
+        let batches = collect(physical, self.context.task_ctx()).await.map_err(run_error)?;
+        batches.into_iter().map(|b| types::conform(&b, &query.schema)).collect()
+    }
+
+    /// Plans and runs once.
+    pub async fn query(&self, sql: &str) -> Result<(SchemaRef, Vec<RecordBatch>)> {
+        let plan = self.plan(sql).await.map_err(|e| Error::failed_nowhere(e.message))?;
+        let prepared = self.prepare(plan)?;
+        let rows = self.run(&prepared).await?;
+        Ok((prepared.schema(), rows))
+    }
+}
+
+/// A plan in which each scan of a relation named by `inline` is replaced by that plan.
+pub fn inline_scans(
+    plan: LogicalPlan,
+    inline: &dyn Fn(&str) -> Option<LogicalPlan>,
+) -> Result<LogicalPlan> {
+    use datafusion::common::tree_node::{Transformed, TreeNode};
+    let replaced = plan.transform_up(|node| {
+        let LogicalPlan::TableScan(scan) = &node else {
+            return Ok(Transformed::no(node));
+        };
+        let Some(inner) = inline(scan.table_name.table()) else {
+            return Ok(Transformed::no(node));
+        };
+        let stored = types::storable(inner.schema().as_arrow());
+        let cast = types::cast_plan(inner, &stored)
+            .map_err(|e| DataFusionError::External(Box::new(e)))?;
+        let named = LogicalPlanBuilder::from(cast).alias(scan.table_name.clone())?.build()?;
+        Ok(Transformed::yes(named))
+    })?;
+    Ok(replaced.data)
+}
+
+/// The reference that names exactly this relation, whatever letters it has.
+pub fn quoted(name: &str) -> datafusion::common::TableReference {
+    datafusion::common::TableReference::bare(name.to_owned())
+}
+
+fn run_error(error: DataFusionError) -> Error {
+    Error::failed_nowhere(error.strip_backtrace())
+}
