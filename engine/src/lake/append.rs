@@ -109,11 +109,7 @@ impl AppendTable {
         let Some(due) = self.crowded(merge_files.max(2)) else { return Ok(()) };
         let mut batches = Vec::new();
         for entry in &due {
-            let path = format!("{}/{}", self.path, entry.path);
-            let body = store.get(&path).await?;
-            let body =
-                body.ok_or_else(|| Error::corrupt(format!("file \"{path}\" is missing")))?;
-            batches.push(decode(body, &self.schema, &path)?);
+            batches.push(self.read(store, entry).await?);
         }
         let merged =
             concat_batches(&self.schema, &batches).map_err(|e| Error::bug(e.to_string()))?;
@@ -157,16 +153,41 @@ impl AppendTable {
         Ok(Some((version, bytes, std::mem::take(&mut self.uploads))))
     }
 
-    /// Reads every live file, oldest epoch first.
-    pub async fn scan(&self, store: &Store) -> Result<Vec<RecordBatch>> {
+    /// Reads live files from the newest back until they hold so many rows.
+    pub async fn newest(&self, store: &Store, rows: usize) -> Result<Vec<RecordBatch>> {
+        let mut entries: Vec<&FileEntry> = self.files.iter().collect();
+        entries.sort_by_key(|f| std::cmp::Reverse(epoch_of(&f.path)));
+        let mut held = 0;
         let mut batches = Vec::new();
-        for entry in &self.files {
-            let path = format!("{}/{}", self.path, entry.path);
-            let body = store.get(&path).await?;
-            let body =
-                body.ok_or_else(|| Error::corrupt(format!("file \"{path}\" is missing")))?;
-            batches.push(decode(body, &self.schema, &path)?);
+        for entry in entries {
+            if held >= rows {
+                break;
+            }
+            held += entry.rows;
+            batches.push(self.read(store, entry).await?);
         }
         Ok(batches)
     }
+
+    async fn read(&self, store: &Store, entry: &FileEntry) -> Result<RecordBatch> {
+        let path = format!("{}/{}", self.path, entry.path);
+        let body = store.get(&path).await?;
+        let body = body.ok_or_else(|| Error::corrupt(format!("file \"{path}\" is missing")))?;
+        decode(body, &self.schema, &path)
+    }
+
+    /// Reads every live file.
+    pub async fn scan(&self, store: &Store) -> Result<Vec<RecordBatch>> {
+        let mut batches = Vec::new();
+        for entry in &self.files {
+            batches.push(self.read(store, entry).await?);
+        }
+        Ok(batches)
+    }
+}
+
+/// The epoch that wrote a file, from its name `part-EPOCH-..`.
+fn epoch_of(path: &str) -> u64 {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    name.split('-').nth(1).and_then(|digits| digits.parse().ok()).unwrap_or(0)
 }

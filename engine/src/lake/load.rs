@@ -32,9 +32,10 @@ pub struct Loaded {
     pub files: Vec<FileEntry>,
 }
 
-/// delta-rs's handle on a table of the lake.
+/// delta-rs's handle on a table of the lake. The scheme says that listings come unsorted, as those of a
+/// local folder do; storage itself is always ours.
 pub fn handle(store: &Store, table: &str) -> Result<DeltaTableBuilder> {
-    let url = Url::parse(&format!("memory:///{table}"))
+    let url = Url::parse(&format!("file:///{table}"))
         .map_err(|e| Error::bug(format!("table path \"{table}\": {e}")))?;
     let builder = DeltaTableBuilder::from_url(url.clone()).map_err(|e| failure(table, e))?;
     Ok(builder.with_storage_backend(store.objects(), url))
@@ -67,11 +68,19 @@ pub async fn read(store: &Store, table: &str, version: Option<u64>) -> Result<Lo
 }
 
 /// The table as it was when `version` was written, rows and index in memory.
+///
+/// If it was written under other columns it comes back empty: its next entry says the new columns
+/// and removes the old files, and whoever asked makes its rows anew.
 pub async fn table(store: &Store, spec: TableSpec, version: u64) -> Result<Table> {
     let loaded = read(store, &spec.path, Some(version)).await?;
-    let mut table = Table::fresh(TableSpec { schema: loaded.schema.clone(), ..spec });
+    let same = loaded.schema.fields() == spec.schema.fields();
+    let mut table = Table::fresh(spec);
     table.identity =
-        Identity { id: loaded.id, version: Some(version), announce: false, partition: None };
+        Identity { id: loaded.id, version: Some(version), announce: !same, partition: None };
+    if !same {
+        table.leave_behind(loaded.files);
+        return Ok(table);
+    }
     for entry in loaded.files {
         take_file(store, &mut table, entry).await?;
     }

@@ -46,6 +46,16 @@ impl Store {
         }
     }
 
+    /// Opens a lake that is there already: a folder that is not is refused, not made.
+    pub fn open_existing(options: &Options) -> Result<Self> {
+        let folder = options.url.strip_prefix("file://").unwrap_or(&options.url);
+        if !options.url.starts_with("s3://") && !std::path::Path::new(folder).is_dir() {
+            return Err(Error::invalid(format!("there is no lake at \"{folder}\""))
+                .with_hint("name another with --lake, or in [lake] of freshet.toml"));
+        }
+        Self::open(options)
+    }
+
     fn open_folder(folder: &str) -> Result<Self> {
         let made = std::fs::create_dir_all(folder).and_then(|()| std::fs::canonicalize(folder));
         let root = made.map_err(|e| {

@@ -213,17 +213,14 @@ impl Table {
         Ok(())
     }
 
-    /// Empties the table for a model whose columns changed; the next entry says the new schema.
-    pub fn restart(&mut self, spec: TableSpec) {
-        let numbers: Vec<u32> = self.files.keys().copied().collect();
-        for number in numbers {
-            self.drop_file(number, DataChange::Rows);
-        }
-        self.hasher = RowHasher::new(&spec.schema, spec.identity.clone());
-        self.identity.announce = true;
-        self.index = RowIndex::default();
-        self.digest = 0;
-        self.spec = spec;
+    /// Whether its stored columns were others: it is empty and must be made anew.
+    pub fn is_restarted(&self) -> bool {
+        self.identity.announce && self.identity.version.is_some()
+    }
+
+    /// Files of other columns: the next entry removes them.
+    pub(super) fn leave_behind(&mut self, files: Vec<FileEntry>) {
+        self.dropped.extend(files.into_iter().map(|file| (file, DataChange::Rows)));
     }
 
     fn mark(&mut self, place: Place) {

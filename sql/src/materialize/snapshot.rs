@@ -12,6 +12,7 @@ use std::sync::Arc;
 use super::versions::{Base, Version, assemble};
 use crate::change::{ChangeBatch, take_rows};
 use crate::error::{Error, Result};
+use crate::project::snapshot::{HardDeletes, SnapshotNames};
 use crate::rows::RowHasher;
 
 /// How a change is told from no change.
@@ -21,44 +22,6 @@ pub enum Strategy {
     Check(Vec<usize>),
     /// This column of the query, a timestamp, is later than the open version's; it dates versions.
     Timestamp(usize),
-}
-
-/// What a deleted key does to its history.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HardDeletes {
-    /// Nothing: the last version stays open.
-    Ignore,
-    /// The last version is closed at the delete's commit.
-    Invalidate,
-    /// Closed, and a version that says it is deleted follows.
-    NewRecord,
-}
-
-/// Names of the columns that a snapshot adds, dbt's unless configured.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MetaColumns {
-    /// Identifies the version: text.
-    pub scd_id: String,
-    /// When the version's row was last updated: timestamp.
-    pub updated_at: String,
-    /// Start of the version, inclusive: timestamp.
-    pub valid_from: String,
-    /// End of the version, exclusive; null while it is current: timestamp.
-    pub valid_to: String,
-    /// `'True'` or `'False'`; only under [`HardDeletes::NewRecord`].
-    pub is_deleted: String,
-}
-
-impl Default for MetaColumns {
-    fn default() -> Self {
-        Self {
-            scd_id: "dbt_scd_id".to_owned(),
-            updated_at: "dbt_updated_at".to_owned(),
-            valid_from: "dbt_valid_from".to_owned(),
-            valid_to: "dbt_valid_to".to_owned(),
-            is_deleted: "dbt_is_deleted".to_owned(),
-        }
-    }
 }
 
 /// A snapshot's rules over its query's schema.
@@ -73,7 +36,7 @@ pub struct SnapshotSpec {
     /// What deletes do.
     pub hard_deletes: HardDeletes,
     /// Names of the added columns.
-    pub names: MetaColumns,
+    pub names: SnapshotNames,
 }
 
 impl SnapshotSpec {

@@ -7,8 +7,9 @@ use arrow::compute::interleave;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use md5::{Digest, Md5};
 
-use super::snapshot::{HardDeletes, SnapshotSpec};
+use super::snapshot::SnapshotSpec;
 use crate::error::{Error, Result};
+use crate::project::snapshot::HardDeletes;
 
 /// Where a version's base columns lie.
 #[derive(Debug, Clone, Copy)]

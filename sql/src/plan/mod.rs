@@ -14,6 +14,8 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use datafusion::catalog::MemorySchemaProvider;
+use datafusion::common::TableReference;
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SessionContext;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
@@ -81,6 +83,33 @@ impl Session {
         self.context.deregister_table(quoted(name))?;
         self.context.register_table(quoted(name), Arc::new(table.clone()))?;
         Ok(table)
+    }
+
+    /// The same in a schema of its own, as `schema.name` in SQL.
+    pub fn add_in(&self, schema: Option<&str>, name: &str, columns: SchemaRef) -> Result<LiveTable> {
+        let Some(schema) = schema else { return self.add(name, columns) };
+        let catalog = self.context.catalog("datafusion");
+        let catalog = catalog.ok_or_else(|| Error::Bug("a session without a catalog".to_owned()))?;
+        if catalog.schema(schema).is_none() {
+            catalog.register_schema(schema, Arc::new(MemorySchemaProvider::new()))?;
+        }
+        let table = LiveTable::new(columns);
+        let place = TableReference::partial(schema.to_owned(), name.to_owned());
+        self.context.register_table(place, Arc::new(table.clone()))?;
+        Ok(table)
+    }
+
+    /// The relations that a query names: schema, where it gives one, and name.
+    pub fn names_in(
+        &self,
+        sql: &str,
+    ) -> std::result::Result<Vec<(Option<String>, String)>, PlanFailure> {
+        let state = self.context.state();
+        let dialect = state.config_options().sql_parser.dialect;
+        let statement = state.sql_to_statement(sql, &dialect)?;
+        let names = state.resolve_table_references(&statement)?;
+        let split = |name: TableReference| (name.schema().map(str::to_owned), name.table().to_owned());
+        Ok(names.into_iter().map(split).collect())
     }
 
     /// The plan that only reads this relation.
@@ -153,8 +182,8 @@ pub fn inline_scans(
 }
 
 /// The reference that names exactly this relation, whatever letters it has.
-pub fn quoted(name: &str) -> datafusion::common::TableReference {
-    datafusion::common::TableReference::bare(name.to_owned())
+pub fn quoted(name: &str) -> TableReference {
+    TableReference::bare(name.to_owned())
 }
 
 fn run_error(error: DataFusionError) -> Error {

@@ -1,0 +1,118 @@
+//! A decision: everything that an epoch is, in one object.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::epoch::loading::CutState;
+use crate::error::{Error, Result};
+use crate::lake::tables::{Entry, Standing};
+use crate::transform::report::{ModelReport, TestReport};
+
+/// The format that this engine writes.
+pub const FORMAT: u32 = 1;
+
+/// One epoch, decided.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Decision {
+    /// [`FORMAT`] of the writer.
+    pub format: u32,
+    /// The epoch's number, from 1.
+    pub epoch: u64,
+    /// The writer's generation: it grows with each takeover.
+    pub generation: u64,
+    /// Tells the writer's own object from another's after a lost answer.
+    pub nonce: String,
+    /// The epoch's time, microseconds since 1970 UTC; never decreases.
+    pub time_us: i64,
+    /// Commit time of the last source change in it, microseconds; absent in an empty epoch.
+    pub last_commit_us: Option<i64>,
+    /// What the cut must know to go on from here.
+    pub cut: CutState,
+    /// Whether cuts follow transactions, or only each partition's order.
+    pub guarantee: String,
+    /// Next offset to read, by topic and partition.
+    pub offsets: BTreeMap<String, BTreeMap<i32, i64>>,
+    /// Log entries that this epoch makes.
+    pub entries: Vec<DecidedEntry>,
+    /// Where every table stands with them.
+    pub tables: BTreeMap<String, Standing>,
+    /// Models as they were run.
+    pub models: Vec<ModelReport>,
+    /// Data tests and their verdicts.
+    pub tests: Vec<TestReport>,
+    /// Files of the change log.
+    pub changes: Vec<String>,
+    /// Counted so far, over all epochs.
+    pub totals: Totals,
+}
+
+/// A table's log entry inside a decision.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DecidedEntry {
+    /// The table, relative to the lake.
+    pub table: String,
+    /// The version it makes.
+    pub version: u64,
+    /// Its exact text.
+    pub text: String,
+}
+
+/// Counters since the lake began.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Totals {
+    /// Changes taken in.
+    pub events: u64,
+    /// Source transactions.
+    pub transactions: u64,
+    /// Changes dropped as redelivered.
+    pub redelivered: u64,
+    /// Dead letters.
+    pub dead_letters: u64,
+    /// Partitions that were passed by timeout.
+    pub passed_by_timeout: u64,
+    /// Values filled in that Debezium left out as unchanged.
+    pub filled: u64,
+    /// Such values for which no earlier row was known: they are null.
+    pub unfilled: u64,
+    /// Deletes of rows that were not there.
+    pub unknown_deletes: u64,
+}
+
+impl DecidedEntry {
+    /// From the lake's entry.
+    pub fn from_entry(entry: Entry) -> Result<Self> {
+        let text = String::from_utf8(entry.bytes.to_vec())
+            .map_err(|_| Error::bug("a log entry is not UTF-8"))?;
+        Ok(Self { table: entry.table, version: entry.version, text })
+    }
+
+    /// Its bytes.
+    pub fn bytes(&self) -> Bytes {
+        Bytes::copy_from_slice(self.text.as_bytes())
+    }
+}
+
+impl Decision {
+    /// As stored.
+    pub fn encode(&self) -> Result<Bytes> {
+        let text = serde_json::to_vec(self).map_err(|e| Error::bug(format!("decision: {e}")))?;
+        Ok(Bytes::from(text))
+    }
+
+    /// From what is stored at `path`.
+    pub fn decode(body: &[u8], path: &str) -> Result<Self> {
+        let decision: Self = serde_json::from_slice(body)
+            .map_err(|e| Error::corrupt(format!("decision \"{path}\": {e}")))?;
+        if decision.format != FORMAT {
+            return Err(Error::invalid(format!(
+                "decision \"{path}\" has format {}, this engine reads {FORMAT}",
+                decision.format
+            ))
+            .with_hint("use the engine version that wrote it, or a newer one"));
+        }
+        Ok(decision)
+    }
+}

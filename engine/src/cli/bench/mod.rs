@@ -1,0 +1,4 @@
+//! `freshet bench`: measures, and asserts nothing.
+
+pub mod drain;
+pub mod lake;

@@ -1,0 +1,135 @@
+//! Putting a line together: source, cutter, pipeline, and running them until done.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use freshet_sql::project::Project;
+use tokio::sync::watch;
+
+use crate::checkpoint::decide::Decided;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::epoch::cutter::Cutter;
+use crate::epoch::item::Topics;
+use crate::error::{Error, Result};
+use crate::pipeline::drive::{Driver, Progress, RandomCuts, Until};
+use crate::pipeline::reader::Reader;
+use crate::pipeline::{Pipeline, Settings};
+use crate::source::Source;
+use crate::{epoch, lake};
+
+/// Makes a source that reads on from these offsets.
+pub type OpenSource<'s> =
+    dyn Fn(&BTreeMap<(String, i32), i64>) -> Result<Box<dyn Source>> + Send + Sync + 's;
+
+/// How to run a line.
+pub struct Line<'l> {
+    /// The dbt project.
+    pub project: &'l Project,
+    /// What the pipeline is opened with.
+    pub settings: Settings,
+    /// `[epoch]`.
+    pub epoch: epoch::options::Options,
+    /// The topic of BEGIN and END, where there is one.
+    pub transaction_topic: Option<String>,
+    /// Opens the source.
+    pub source: &'l OpenSource<'l>,
+    /// Random cuts, in tests.
+    pub random: Option<RandomCuts>,
+    /// Set to end the run.
+    pub stop: watch::Receiver<bool>,
+}
+
+impl Line<'_> {
+    /// Runs until `until`; the pipeline comes back for a look at what it holds.
+    pub async fn run(
+        self,
+        until: Until,
+        watcher: &mut (dyn FnMut(Progress<'_>) + Send),
+    ) -> Result<Pipeline> {
+        loop {
+            let mut pipeline = Pipeline::open(self.project, self.settings.clone()).await?;
+            let run = self.once(&mut pipeline, until, watcher).await;
+            match run {
+                Ok(Decided::Ours) => return Ok(pipeline),
+                Ok(Decided::Overtaken) => {
+                    tracing::warn!("an older instance decided an epoch first; reading the lake anew");
+                    pipeline.close().await?;
+                }
+                Err(error) => {
+                    if let Err(second) = pipeline.close().await {
+                        tracing::warn!(error = %second, "closing after an error failed too");
+                    }
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    async fn once(
+        &self,
+        pipeline: &mut Pipeline,
+        until: Until,
+        watcher: &mut (dyn FnMut(Progress<'_>) + Send),
+    ) -> Result<Decided> {
+        let source = (self.source)(&pipeline.offsets())?;
+        let topics = Topics {
+            transaction_topic: self.transaction_topic.as_deref().map(Arc::from),
+            tables: BTreeSet::new(),
+        };
+        let cutter = match pipeline.cut_state() {
+            Some(state) => Cutter::resume(self.epoch.clone(), topics, state),
+            None => Cutter::new(self.epoch.clone(), topics),
+        };
+        let reader = Reader::start(source, self.settings.envelope.clone())?;
+        let clock: Arc<dyn Clock> = self.settings.clock.clone();
+        let mut driver = Driver {
+            pipeline,
+            cutter,
+            reader,
+            clock,
+            random: self.random,
+            stop: self.stop.clone(),
+            watcher,
+        };
+        driver.run(until).await
+    }
+}
+
+/// The lake that a reading command looks at.
+pub fn lake_options(
+    url: Option<&str>,
+    config: impl Fn() -> Result<Config>,
+) -> Result<lake::options::Options> {
+    match url {
+        None => Ok(config()?.lake),
+        Some(url) => {
+            let known = config().ok().map(|c| c.lake);
+            let mut options = known.unwrap_or_else(|| lake::options::Options::at(url));
+            url.clone_into(&mut options.url);
+            if options.s3_endpoint.is_none() {
+                options.s3_endpoint = std::env::var("AWS_ENDPOINT_URL").ok();
+            }
+            Ok(options)
+        }
+    }
+}
+
+/// A channel that turns true at SIGTERM or ctrl-c.
+pub fn stop_signal() -> Result<watch::Receiver<bool>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let listen = |kind| signal(kind).map_err(|e| Error::unavailable("cannot listen to signals", e));
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let (stop, stopped) = watch::channel(false);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping: the epoch in hand is finished or given up whole");
+        let _ = stop.send(true);
+        stop.closed().await;
+    });
+    Ok(stopped)
+}

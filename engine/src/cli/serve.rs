@@ -1,0 +1,125 @@
+//! `freshet serve` and `freshet catch-up`.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::args::CatchUp;
+use super::line::{Line, stop_signal};
+use crate::checkpoint::decision::Decision;
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::pipeline::drive::{Progress, Until};
+use crate::pipeline::{Settings, project};
+use crate::source::Source;
+use crate::source::kafka::KafkaSource;
+use crate::transform::report::Verdict;
+
+/// Seconds between two attempts while a server is unavailable.
+const RETRY_SECONDS: [u64; 5] = [1, 2, 5, 10, 30];
+
+/// Runs until stopped; a server that is away is waited for.
+pub async fn serve(config: &Config) -> Result<ExitCode> {
+    let stop = stop_signal()?;
+    let mut attempt = 0;
+    loop {
+        let mut epochs = 0u64;
+        let stopped = stop.clone();
+        let mut watcher = |progress: Progress<'_>| {
+            if let Progress::Epoch(decision) = progress {
+                epochs += 1;
+                log_epoch(decision);
+            }
+        };
+        match run(config, Until::Stopped, stopped, &mut watcher).await {
+            Ok(()) => return Ok(ExitCode::SUCCESS),
+            Err(error @ Error::Unavailable { .. }) => {
+                attempt = if epochs > 0 { 0 } else { attempt + 1 };
+                let wait = RETRY_SECONDS[attempt.min(RETRY_SECONDS.len() - 1)];
+                tracing::error!(%error, "a server is unavailable; trying again in {wait} s");
+                let mut stop = stop.clone();
+                tokio::select! {
+                    () = tokio::time::sleep(Duration::from_secs(wait)) => {}
+                    _ = stop.wait_for(|stop| *stop) => return Ok(ExitCode::SUCCESS),
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Works off what is there: 0 caught up, 1 a test failed, else the error's code.
+pub async fn catch_up(config: &Config, options: &CatchUp) -> Result<ExitCode> {
+    let stop = stop_signal()?;
+    let mut failed: Vec<String> = Vec::new();
+    let mut watcher = |progress: Progress<'_>| {
+        if let Progress::Epoch(decision) = progress {
+            log_epoch(decision);
+            failed = failing(decision);
+        }
+    };
+    let work = run(config, Until::CaughtUp, stop, &mut watcher);
+    match options.timeout {
+        None => work.await?,
+        Some(seconds) => tokio::time::timeout(Duration::from_secs(seconds), work)
+            .await
+            .map_err(|e| Error::unavailable(format!("not caught up after {seconds} s"), e))??,
+    }
+    if failed.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    for test in &failed {
+        eprintln!("test failed: {test}");
+    }
+    Ok(ExitCode::from(1))
+}
+
+async fn run(
+    config: &Config,
+    until: Until,
+    stop: tokio::sync::watch::Receiver<bool>,
+    watcher: &mut (dyn FnMut(Progress<'_>) + Send),
+) -> Result<()> {
+    let project = project::load(&config.models.dir, &config.models.vars)?;
+    let source = |offsets: &_| {
+        Ok(Box::new(KafkaSource::open(&config.kafka, offsets)?) as Box<dyn Source>)
+    };
+    let line = Line {
+        project: &project,
+        settings: Settings {
+            lake: config.lake.clone(),
+            envelope: config.envelope.clone(),
+            checkpoint: config.checkpoint.clone(),
+            clock: Arc::new(SystemClock),
+        },
+        epoch: config.epoch.clone(),
+        transaction_topic: config.kafka.transaction_topic(),
+        source: &source,
+        random: None,
+        stop,
+    };
+    tracing::info!(lake = %config.lake.url, brokers = %config.kafka.brokers, "starting");
+    let pipeline = line.run(until, watcher).await?;
+    pipeline.close().await
+}
+
+fn log_epoch(decision: &Decision) {
+    let behind = decision.last_commit_us.map(|us| (decision.time_us - us) / 1000);
+    tracing::info!(
+        epoch = decision.epoch,
+        tables = decision.entries.len(),
+        behind_ms = behind,
+        events = decision.totals.events,
+        dead_letters = decision.totals.dead_letters,
+        "epoch committed"
+    );
+    for test in decision.tests.iter().filter(|t| t.status == Verdict::Fail) {
+        tracing::warn!(test = test.name, failures = test.failures, "data test failed");
+    }
+}
+
+fn failing(decision: &Decision) -> Vec<String> {
+    let failed = decision.tests.iter().filter(|t| t.status == Verdict::Fail);
+    failed.map(|t| format!("{} ({} rows)", t.name, t.failures)).collect()
+}

@@ -1,0 +1,119 @@
+//! `freshet status`: what the last decision says of the lake.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use super::args::Status;
+use super::unprintable;
+use crate::checkpoint::decision::Decision;
+use crate::checkpoint::recover;
+use crate::clock::{Clock, SystemClock};
+use crate::epoch::loading::Phase;
+use crate::error::Result;
+use crate::lake::options::Options;
+use crate::lake::store::Store;
+use crate::transform::report::{Mode, Verdict};
+
+/// Reads and prints.
+pub async fn run(lake: &Options, options: &Status) -> Result<ExitCode> {
+    let store = Store::open_existing(lake)?;
+    let decision = recover::latest(&store).await?;
+    let text = match (&decision, options.json) {
+        (None, false) => format!("lake {}\nno epoch yet\n", store.name()),
+        (None, true) => format!("{}\n", json!({"lake": store.name(), "epoch": null})),
+        (Some(decision), true) => format!("{}\n", as_json(store.name(), decision)),
+        (Some(decision), false) => as_text(store.name(), decision),
+    };
+    std::io::stdout().lock().write_all(text.as_bytes()).map_err(unprintable)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn phase(decision: &Decision) -> &'static str {
+    if decision.cut.phase == Phase::Done { "following" } else { "loading" }
+}
+
+/// Everything but the log entries' texts.
+pub fn as_json(lake: &str, decision: &Decision) -> serde_json::Value {
+    json!({
+        "lake": lake,
+        "epoch": decision.epoch,
+        "generation": decision.generation,
+        "time_us": decision.time_us,
+        "last_commit_us": decision.last_commit_us,
+        "age_ms": (SystemClock.now_us() - decision.time_us) / 1000,
+        "phase": phase(decision),
+        "guarantee": decision.guarantee,
+        "offsets": decision.offsets,
+        "tables": decision.tables,
+        "models": decision.models,
+        "tests": decision.tests,
+        "totals": decision.totals,
+    })
+}
+
+fn as_text(lake: &str, decision: &Decision) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::new();
+    let mut line = |words: String| {
+        let _ = writeln!(text, "{words}");
+    };
+    let age = (SystemClock.now_us() - decision.time_us) / 1_000_000;
+    line(format!("lake {lake}"));
+    line(format!(
+        "epoch {} decided {age} s ago by generation {}; {}",
+        decision.epoch,
+        decision.generation,
+        phase(decision)
+    ));
+    if let Some(commit_us) = decision.last_commit_us {
+        let behind = (decision.time_us - commit_us).max(0) / 1000;
+        line(format!("its last source commit was {behind} ms old when it was decided"));
+    }
+    if decision.guarantee != "transactional" {
+        line(
+            "epochs are cut per partition: no transaction topic is read, so tables may show \
+             different halves of one transaction (set kafka.prefix or kafka.transaction_topic)"
+                .to_owned(),
+        );
+    }
+    let totals = decision.totals;
+    line(format!(
+        "{} events, {} transactions, {} redelivered, {} dead letters, {} passed by timeout",
+        totals.events,
+        totals.transactions,
+        totals.redelivered,
+        totals.dead_letters,
+        totals.passed_by_timeout
+    ));
+    if totals.unfilled > 0 {
+        line(format!("{} unchanged values had no earlier row: they are null", totals.unfilled));
+    }
+    line(String::new());
+    line(format!("{:<34} {:>12} {:>10}  {}", "model", "rows", "changed", "how"));
+    for model in &decision.models {
+        let how = match model.mode {
+            Mode::Unchanged => "unchanged",
+            Mode::Recompute => "recomputed",
+            Mode::Images => "every change",
+            Mode::EpochEnd => "epoch's end",
+            Mode::Rebuild => "made anew from raw",
+        };
+        let name = format!("{}.{}", model.layer, model.name);
+        let why = if model.reason.is_empty() { String::new() } else { format!(": {}", model.reason) };
+        line(format!("{name:<34} {:>12} {:>10}  {how}{why}", model.rows, model.changed));
+    }
+    line(String::new());
+    let count = |verdict| decision.tests.iter().filter(|t| t.status == verdict).count();
+    line(format!(
+        "tests: {} passed, {} warned, {} failed",
+        count(Verdict::Pass),
+        count(Verdict::Warn),
+        count(Verdict::Fail)
+    ));
+    for test in decision.tests.iter().filter(|t| t.status != Verdict::Pass) {
+        line(format!("  {:?} {} ({} rows)", test.status, test.name, test.failures).to_lowercase());
+    }
+    text
+}

@@ -1,0 +1,82 @@
+//! What is pushed into a cutter: one parsed record at its coordinates, and what is known up front.
+//!
+//! Nothing here decides anything.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::envelope::change::{Change, Parsed, ReadMark};
+use crate::source::record::Record;
+
+/// A partition's name: topic and number.
+pub type PartitionKey = (Arc<str>, i32);
+
+/// One record after phase 1 of the envelope station.
+#[derive(Debug, Clone)]
+pub struct Item {
+    /// The topic it came from.
+    pub topic: Arc<str>,
+    /// The partition within the topic.
+    pub partition: i32,
+    /// The offset within the partition.
+    pub offset: i64,
+    /// What it holds in memory, for the bounds.
+    pub bytes: usize,
+    /// What it turned out to be.
+    pub parsed: Parsed,
+    /// The record itself, for dead letters; given where `parsed` is malformed.
+    pub record: Option<Record>,
+}
+
+/// What is known of the topics before the first record.
+#[derive(Debug, Clone, Default)]
+pub struct Topics {
+    /// The one-partition topic of BEGIN and END; none where the connector does not write it.
+    pub transaction_topic: Option<Arc<str>>,
+    /// The source tables that are read, as `schema.table`. A topic named `<prefix>.schema.table`
+    /// adds its table by itself.
+    pub tables: BTreeSet<Arc<str>>,
+}
+
+/// Whether a cut waits for its bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Force {
+    /// Cut when rows, bytes or age say so.
+    No,
+    /// Cut whatever is whole now.
+    Yes,
+}
+
+/// A transaction as a record names it: its id, and the commit time that all its records share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TxKey {
+    pub id: i64,
+    pub commit_us: i64,
+}
+
+impl Item {
+    /// Rows are what an epoch is bounded by: changes and dead letters.
+    pub(super) fn rows(&self) -> usize {
+        usize::from(matches!(self.parsed, Parsed::Change(_) | Parsed::Malformed(_)))
+    }
+
+    pub(super) fn change(&self) -> Option<&Change> {
+        match &self.parsed {
+            Parsed::Change(change) => Some(change),
+            _ => None,
+        }
+    }
+
+    /// The transaction by the connector's metadata.
+    pub(super) fn transaction(&self) -> Option<TxKey> {
+        let change = self.change()?;
+        Some(TxKey { id: change.tx?.id, commit_us: change.commit_us })
+    }
+
+    /// The transaction by `txId` alone; reads share one that says nothing.
+    pub(super) fn source_transaction(&self) -> Option<TxKey> {
+        let change = self.change().filter(|change| change.initial == ReadMark::None)?;
+        let id = change.tx_id.or(change.tx.map(|tx| tx.id))?;
+        Some(TxKey { id, commit_us: change.commit_us })
+    }
+}

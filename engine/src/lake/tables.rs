@@ -1,0 +1,126 @@
+//! All tables of a lake, as the running engine holds them.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
+
+use super::append::AppendTable;
+use super::commit::Stamp;
+use super::dead;
+use super::layout;
+use super::store::Store;
+use super::table::{Table, Upload};
+use crate::error::Result;
+
+/// Objects in flight at a time.
+const UPLOADS_AT_ONCE: usize = 16;
+
+/// One table's next log entry: part of a decision.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The table, relative to the lake.
+    pub table: String,
+    /// The version it makes.
+    pub version: u64,
+    /// Its exact bytes.
+    pub bytes: Bytes,
+}
+
+/// Tables by name.
+#[derive(Debug)]
+pub struct Tables {
+    /// Events as they came, by source relation.
+    pub raw: BTreeMap<String, AppendTable>,
+    /// Current rows, by source relation.
+    pub source: BTreeMap<String, Table>,
+    /// Models by name.
+    pub models: BTreeMap<String, Table>,
+    /// Records that could not be decoded.
+    pub dead: AppendTable,
+}
+
+impl Default for Tables {
+    fn default() -> Self {
+        Self {
+            raw: BTreeMap::new(),
+            source: BTreeMap::new(),
+            models: BTreeMap::new(),
+            dead: AppendTable::fresh(layout::DEAD_LETTERS.to_owned(), dead::schema(), None),
+        }
+    }
+}
+
+/// Where a table stands after an epoch.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Standing {
+    /// Its latest version.
+    pub version: u64,
+    /// Live rows.
+    pub rows: u64,
+    /// The order-free digest of its rows, as hexadecimal; absent for append-only tables.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+}
+
+impl Tables {
+    /// Merges files that are due in every table.
+    pub async fn compact(&mut self, store: &Store, merge_files: usize, epoch: u64) -> Result<()> {
+        for table in self.source.values_mut().chain(self.models.values_mut()) {
+            table.compact(merge_files, epoch)?;
+        }
+        for table in self.raw.values_mut().chain([&mut self.dead]) {
+            table.compact(store, merge_files, epoch).await?;
+        }
+        Ok(())
+    }
+
+    /// The log entries of all tables that changed, and the files they name.
+    pub fn stage(&mut self, stamp: Stamp) -> Result<(Vec<Entry>, Vec<Upload>)> {
+        let mut entries = Vec::new();
+        let mut uploads = Vec::new();
+        let mut take = |table: &str, staged: Option<(u64, Bytes, Vec<Upload>)>| {
+            if let Some((version, bytes, files)) = staged {
+                entries.push(Entry { table: table.to_owned(), version, bytes });
+                uploads.extend(files);
+            }
+        };
+        for table in self.raw.values_mut().chain([&mut self.dead]) {
+            let staged = table.stage(stamp)?;
+            take(table.path(), staged);
+        }
+        for table in self.source.values_mut().chain(self.models.values_mut()) {
+            let staged = table.stage(stamp)?;
+            take(table.path(), staged);
+        }
+        Ok((entries, uploads))
+    }
+
+    /// Where every table stands.
+    pub fn standing(&self) -> BTreeMap<String, Standing> {
+        let mut all = BTreeMap::new();
+        for table in self.raw.values().chain([&self.dead]) {
+            if let Some(version) = table.version() {
+                let standing = Standing { version, rows: table.rows() as u64, digest: None };
+                all.insert(table.path().to_owned(), standing);
+            }
+        }
+        for table in self.source.values().chain(self.models.values()) {
+            if let Some(version) = table.version() {
+                let digest = Some(format!("{:016x}", table.digest()));
+                let standing = Standing { version, rows: table.rows() as u64, digest };
+                all.insert(table.path().to_owned(), standing);
+            }
+        }
+        all
+    }
+}
+
+/// Writes files side by side; none of them is visible before its epoch is decided.
+pub async fn upload(store: &Store, uploads: Vec<Upload>) -> Result<()> {
+    stream::iter(uploads)
+        .map(|file| async move { store.put(&file.path, file.body).await })
+        .buffer_unordered(UPLOADS_AT_ONCE)
+        .try_collect()
+        .await
+}

@@ -1,0 +1,160 @@
+//! The loop: the only file that names every station.
+//!
+//! One ordered epoch at a time: the for-loop is the scheduler.
+//!
+//! ```text
+//! recover()                       pipeline::open: facts -> where to go on
+//! loop: epoch    = next(source)   pipeline::drive: offset range and cut
+//!       effects  = transform      pipeline::step: files that no log names yet
+//!       decision = create once    checkpoint::decide
+//!       apply    = log entries    checkpoint::apply
+//! ```
+
+pub mod catalog;
+pub mod drive;
+pub mod load;
+pub mod project;
+pub mod reader;
+pub mod rebuild;
+pub mod sizes;
+pub mod step;
+pub mod tending;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use freshet_sql::project::Project;
+
+use crate::checkpoint::decision::{Decision, Totals};
+use crate::checkpoint::lease::Lease;
+use crate::checkpoint::{self, recover};
+use crate::clock::Clock;
+use crate::envelope;
+use crate::epoch::loading::{CutState, Phase};
+use crate::error::Result;
+use crate::failpoint;
+use crate::lake::dedupe::Window;
+use crate::lake::store::Store;
+use crate::lake::tables::Tables;
+use crate::lake;
+use crate::transform::plan::Planned;
+use catalog::Catalog;
+use tending::Tending;
+
+/// What a pipeline is opened with.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `[lake]`.
+    pub lake: lake::options::Options,
+    /// `[envelope]`.
+    pub envelope: envelope::options::Options,
+    /// `[checkpoint]`.
+    pub checkpoint: checkpoint::options::Options,
+    /// Tells the epochs' times.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// A lake that this instance holds, and a project on it.
+pub struct Pipeline {
+    store: Store,
+    lease: Lease,
+    lake: lake::options::Options,
+    envelope: envelope::options::Options,
+    clock: Arc<dyn Clock>,
+    catalog: Catalog,
+    planned: Planned,
+    tables: Tables,
+    window: Window,
+    last: Option<Decision>,
+    offsets: BTreeMap<String, BTreeMap<i32, i64>>,
+    totals: Totals,
+    forced: BTreeSet<String>,
+    stale_sources: BTreeSet<String>,
+    undeclared: BTreeSet<Arc<str>>,
+    bad_in_a_row: usize,
+    tending: Tending,
+}
+
+impl Pipeline {
+    /// Takes the lease, completes what was decided, loads the lake and plans the project.
+    pub async fn open(project: &Project, settings: Settings) -> Result<Self> {
+        let store = Store::open(&settings.lake)?;
+        store.probe().await?;
+        let generation = recover::latest(&store).await?.map_or(0, |d| d.generation);
+        let lease = Lease::take(&store, &settings.checkpoint, generation).await?;
+        let last = recover::recover(&store).await?;
+        failpoint::hit("recovered");
+        let catalog = Catalog::of(project, &settings.envelope)?;
+        let events = settings.lake.dedupe_events;
+        let opened = load::open(&store, project, &catalog, last.as_ref(), events).await?;
+        Ok(Self {
+            tending: Tending::new(&settings.lake, settings.checkpoint.decisions_kept),
+            store,
+            lease,
+            lake: settings.lake,
+            envelope: settings.envelope,
+            clock: settings.clock,
+            catalog,
+            planned: opened.planned,
+            tables: opened.tables,
+            window: opened.window,
+            offsets: last.as_ref().map(|d| d.offsets.clone()).unwrap_or_default(),
+            totals: last.as_ref().map(|d| d.totals).unwrap_or_default(),
+            last,
+            forced: opened.forced,
+            stale_sources: opened.stale_sources,
+            undeclared: BTreeSet::new(),
+            bad_in_a_row: 0,
+        })
+    }
+
+    /// The latest decision.
+    pub fn last(&self) -> Option<&Decision> {
+        self.last.as_ref()
+    }
+
+    /// Next offset to read, by topic and partition.
+    pub fn offsets(&self) -> BTreeMap<(String, i32), i64> {
+        let flat = self.offsets.iter().flat_map(|(topic, partitions)| {
+            partitions.iter().map(move |(partition, offset)| ((topic.clone(), *partition), *offset))
+        });
+        flat.collect()
+    }
+
+    /// What the cutter goes on from.
+    pub fn cut_state(&self) -> Option<CutState> {
+        self.last.as_ref().map(|d| d.cut.clone())
+    }
+
+    /// Whether models or sources wait to be made anew, and the lake has rows to make them from.
+    pub fn wants_rebuild(&self) -> bool {
+        self.last.as_ref().is_some_and(|d| d.cut.phase == Phase::Done)
+            && !(self.forced.is_empty() && self.stale_sources.is_empty())
+    }
+
+    /// The tables in memory.
+    pub fn tables(&self) -> &Tables {
+        &self.tables
+    }
+
+    /// Where the lake lies.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Ends background work and gives the lease back.
+    pub async fn close(mut self) -> Result<()> {
+        self.tending.finish().await;
+        self.lease.release(&self.store).await
+    }
+
+    fn warn_undeclared(&mut self, table: &Arc<str>) {
+        if self.undeclared.insert(table.clone()) {
+            tracing::warn!(
+                %table,
+                "no source of the project declares this table: its events are kept in raw only; \
+                 `freshet sources` writes the declaration"
+            );
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Opening a lake: recover, read the tables, plan the project, and see what must be made anew.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use freshet_sql::project::Project;
+
+use super::catalog::Catalog;
+use crate::checkpoint::decision::Decision;
+use crate::error::Result;
+use crate::lake::append::AppendTable;
+use crate::lake::dedupe::Window;
+use crate::lake::store::Store;
+use crate::lake::table::Table;
+use crate::lake::tables::Tables;
+use crate::lake::{dead, layout, load, raw};
+use crate::transform::plan::Planned;
+
+/// A lake, loaded for one project.
+pub struct Opened {
+    /// Its tables.
+    pub tables: Tables,
+    /// The project, planned and filled.
+    pub planned: Planned,
+    /// Redelivered changes are recognised by it.
+    pub window: Window,
+    /// Models that must be made anew: new, edited, or below such.
+    pub forced: BTreeSet<String>,
+    /// Sources whose columns changed: to be made anew from raw.
+    pub stale_sources: BTreeSet<String>,
+}
+
+/// Loads what the latest decision says, for this project.
+pub async fn open(
+    store: &Store,
+    project: &Project,
+    catalog: &Catalog,
+    last: Option<&Decision>,
+    dedupe_events: usize,
+) -> Result<Opened> {
+    let columns: Vec<_> = catalog.iter().map(|(_, t)| t.columns()).collect();
+    let planned = Planned::new(project, &columns).await?;
+    let standing = last.map(|d| d.tables.clone()).unwrap_or_default();
+    let version = |path: &str| standing.get(path).map(|s| s.version);
+    let mut tables = Tables::default();
+    let mut stale_sources = BTreeSet::new();
+    for (_, source) in catalog.iter() {
+        let spec = source.spec();
+        let table = match version(&spec.path) {
+            Some(at) => load::table(store, spec.clone(), at).await?,
+            None => Table::fresh(spec.clone()),
+        };
+        let has_raw = version(&layout::raw(&source.folder)).is_some();
+        if table.version().is_some() && table.is_restarted()
+            || table.version().is_none() && has_raw
+        {
+            stale_sources.insert(source.relation.clone());
+        }
+        tables.source.insert(source.relation.clone(), table);
+    }
+    for (path, at) in &standing {
+        if let Some(folder) = path.strip_prefix("raw/") {
+            let part = Some(raw::PARTITION);
+            let table =
+                AppendTable::load(store, path.clone(), raw::schema(), part, at.version).await?;
+            tables.raw.insert(folder.to_owned(), table);
+        }
+    }
+    if let Some(at) = version(layout::DEAD_LETTERS) {
+        let path = layout::DEAD_LETTERS.to_owned();
+        tables.dead = AppendTable::load(store, path, dead::schema(), None, at).await?;
+    }
+    let forced = load_models(store, &planned, &mut tables, last).await?;
+    planned.fill(&mut tables)?;
+    let window = fill_window(store, &tables, catalog, dedupe_events).await?;
+    Ok(Opened { tables, planned, window, forced, stale_sources })
+}
+
+async fn load_models(
+    store: &Store,
+    planned: &Planned,
+    tables: &mut Tables,
+    last: Option<&Decision>,
+) -> Result<BTreeSet<String>> {
+    let mut forced = BTreeSet::new();
+    let known: BTreeMap<&str, &str> = last
+        .map(|d| d.models.iter().map(|m| (m.name.as_str(), m.fingerprint.as_str())).collect())
+        .unwrap_or_default();
+    for model in &planned.models {
+        let at = last.and_then(|d| d.tables.get(&model.spec.path)).map(|s| s.version);
+        let table = match at {
+            Some(at) => load::table(store, model.spec.clone(), at).await?,
+            None => Table::fresh(model.spec.clone()),
+        };
+        if known.get(model.name.as_str()) != Some(&model.fingerprint.as_str())
+            || table.is_restarted()
+            || table.version().is_none()
+        {
+            forced.insert(model.name.clone());
+        }
+        tables.models.insert(model.name.clone(), table);
+    }
+    Ok(forced)
+}
+
+/// Fills the window with the newest raw events, oldest first.
+async fn fill_window(
+    store: &Store,
+    tables: &Tables,
+    catalog: &Catalog,
+    events_max: usize,
+) -> Result<Window> {
+    let mut window = Window::new(events_max);
+    let mut events = Vec::new();
+    let mut total = 0;
+    for (name, source) in catalog.iter() {
+        let Some(table) = tables.raw.get(&source.folder) else { continue };
+        total += table.rows();
+        for batch in table.newest(store, events_max).await? {
+            events.extend(raw::changes(&batch, name)?);
+        }
+    }
+    events.sort_by_key(|(seq, _)| *seq);
+    let skip = events.len().saturating_sub(events_max);
+    if total > events_max {
+        window.mark_forgetful();
+    }
+    for (_, change) in events.iter().skip(skip) {
+        window.admit(change);
+    }
+    Ok(window)
+}

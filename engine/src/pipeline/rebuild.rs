@@ -1,0 +1,70 @@
+//! Making anew from raw: the images a source ever had, and its current rows.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::catalog::SourceTable;
+use crate::envelope::change::Change;
+use crate::envelope::options::Options;
+use crate::error::Result;
+use crate::lake::append::AppendTable;
+use crate::lake::current::{Resolved, resolve};
+use crate::lake::dedupe::Window;
+use crate::lake::raw;
+use crate::lake::store::Store;
+use crate::lake::table::Table;
+use crate::transform::history::SourceImages;
+
+/// Works every raw event of a source in again, then those of the running epoch, from an empty table.
+///
+/// Numbers of images are those of raw, so that a rebuilt history equals the one that was followed.
+pub async fn replay(
+    store: &Store,
+    source: &SourceTable,
+    raw_table: Option<&AppendTable>,
+    running: &[(i64, Change)],
+    options: &Options,
+) -> Result<(Resolved, BTreeMap<usize, i64>)> {
+    let mut events: Vec<(i64, Change)> = Vec::new();
+    if let Some(table) = raw_table {
+        for batch in table.scan(store).await? {
+            events.extend(raw::changes(&batch, &source.schema.name)?);
+        }
+    }
+    events.extend(running.iter().cloned());
+    events.sort_by_key(|(seq, _)| *seq);
+    let numbers = events.iter().enumerate().map(|(place, (seq, _))| (place, *seq)).collect();
+    let list: Vec<(usize, &Change)> =
+        events.iter().enumerate().map(|(place, (_, change))| (place, change)).collect();
+    let empty = Table::fresh(source.spec());
+    let mut window = Window::new(events.len().max(1));
+    let resolved = resolve(&source.schema, &empty, &list, &mut window, options)?;
+    Ok((resolved, numbers))
+}
+
+/// Images as the transform takes them, numbered.
+pub fn numbered(resolved: &Resolved, number: impl Fn(usize) -> i64) -> Result<SourceImages> {
+    use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+    use arrow::datatypes::{DataType, Field, Schema};
+    let rows = resolved.images.iter().map(|i| i.row as u64).collect();
+    let rows = freshet_sql::change::take_rows(&resolved.rows, rows)?;
+    let numbers: Int64Array = resolved.images.iter().map(|i| Some(number(i.place))).collect();
+    let mut numbers: Vec<i64> = numbers.values().to_vec();
+    // A truncate gives one image a key, all at one place: they stay in order and apart.
+    for i in 1..numbers.len() {
+        if numbers[i] <= numbers[i - 1] {
+            numbers[i] = numbers[i - 1] + 1;
+        }
+    }
+    let mut fields = rows.schema().fields().to_vec();
+    fields.push(Arc::new(Field::new(
+        freshet_sql::maintain::images::SEQ,
+        DataType::Int64,
+        false,
+    )));
+    let mut columns: Vec<ArrayRef> = rows.columns().to_vec();
+    columns.push(Arc::new(Int64Array::from(numbers)));
+    let rows = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
+    let facts = resolved.images.iter().map(|i| (i.at_us, i.tx, i.deleted)).collect();
+    Ok(SourceImages { rows, facts })
+}

@@ -1,0 +1,278 @@
+//! One epoch: from its changes to its decision, applied.
+//!
+//! Everything before `decide` may be thrown away; everything after it is repeated until it is done.
+//! After any error here the tables in memory are not to be trusted: the lake is loaded anew.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::Pipeline;
+use super::catalog::SourceTable;
+use super::rebuild::{numbered, replay};
+use crate::checkpoint::apply::apply;
+use crate::checkpoint::decide::{Decided, decide};
+use crate::checkpoint::decision::{DecidedEntry, Decision, FORMAT};
+use crate::envelope::change::Change;
+use crate::epoch::content::{Epoch, Guarantee};
+use crate::epoch::loading::Loading;
+use crate::error::{Error, Result};
+use crate::failpoint;
+use crate::lake::commit::Stamp;
+use crate::lake::current::resolve;
+use crate::lake::dead::{self, DeadLetter};
+use crate::lake::tables::upload;
+use crate::lake::{append::AppendTable, changelog, layout, raw};
+use crate::source::record::Record;
+use crate::transform::run::{Input, Output};
+
+/// One table's changes, each with its place in the table's epoch.
+type TableChanges<'e> = BTreeMap<Arc<str>, Vec<(usize, &'e Change)>>;
+
+impl Pipeline {
+    /// Takes an epoch through the line. `Overtaken`: load the lake anew, then go on.
+    pub async fn step(&mut self, epoch: &Epoch) -> Result<Decided> {
+        failpoint::hit("cut");
+        self.lease.check()?;
+        let number = self.last.as_ref().map_or(0, |d| d.epoch) + 1;
+        let before = self.last.as_ref().map_or(i64::MIN, |d| d.time_us);
+        let time_us = self.clock.now_us().max(before);
+        self.tables.compact(&self.store, self.lake.merge_files, number).await?;
+        let tables = by_table(&epoch.changes);
+        let mut input = Input { epoch: number, time_us, ..Input::default() };
+        input.commit_us = epoch.last_commit_us.unwrap_or(time_us);
+        let mut letters: Vec<DeadLetter> = epoch.dead.clone();
+        self.remake(&mut input, &tables, epoch.loading).await?;
+        for (name, changes) in &tables {
+            self.take_in(name, changes, &mut input, &mut letters)?;
+        }
+        let letter_rows = dead::rows(&letters, number, time_us)?;
+        self.tables.dead.append(&letter_rows, None, number)?;
+        self.count(epoch, letters.len() as u64);
+        let output = self.transform(&mut input, epoch.loading).await?;
+        failpoint::hit("transformed");
+        let decision = self.stage(epoch, &input, output).await?;
+        match decide(&self.store, &decision).await? {
+            Decided::Overtaken => return Ok(Decided::Overtaken),
+            Decided::Ours => {}
+        }
+        apply(&self.store, &decision).await?;
+        self.forced.clear();
+        self.stale_sources.clear();
+        self.after(&decision);
+        self.last = Some(decision);
+        self.stop_if_all_bad(epoch, letters.len())?;
+        Ok(Decided::Ours)
+    }
+
+    /// Raw, then current rows of one table.
+    fn take_in(
+        &mut self,
+        name: &Arc<str>,
+        changes: &[(usize, &Change)],
+        input: &mut Input,
+        letters: &mut Vec<DeadLetter>,
+    ) -> Result<()> {
+        let number = input.epoch;
+        let folder = self.catalog.raw_folder(name);
+        let raw_table = self.tables.raw.entry(folder.clone()).or_insert_with(|| {
+            AppendTable::fresh(layout::raw(&folder), raw::schema(), Some(raw::PARTITION))
+        });
+        let list: Vec<&Change> = changes.iter().map(|(_, change)| *change).collect();
+        for (date, rows) in raw::rows(&list, number, 0)? {
+            raw_table.append(&rows, Some(&date), number)?;
+        }
+        let Some(source) = self.catalog.get(name) else {
+            self.warn_undeclared(name);
+            return Ok(());
+        };
+        if self.stale_sources.contains(&source.relation) {
+            return Ok(());
+        }
+        let Some(table) = self.tables.source.get_mut(&source.relation) else {
+            return Err(Error::bug(format!("source \"{name}\" has no table")));
+        };
+        let resolved = resolve(&source.schema, table, changes, &mut self.window, &self.envelope)?;
+        table.apply(&resolved.change, number)?;
+        for (place, reason) in &resolved.dead {
+            if let Some((_, change)) = changes.get(*place) {
+                letters.push((record_of(change), reason.clone()));
+            }
+        }
+        let totals = &mut self.totals;
+        totals.redelivered += resolved.counts.redelivered;
+        totals.filled += resolved.counts.filled;
+        totals.unfilled += resolved.counts.unfilled;
+        totals.unknown_deletes += resolved.counts.unknown_deletes;
+        if !resolved.change.is_empty() || !resolved.images.is_empty() {
+            input.changed.insert(source.relation.clone());
+            let images = numbered(&resolved, |place| raw::seq(number, place))?;
+            input.images.insert(source.relation.clone(), images);
+        }
+        Ok(())
+    }
+
+    /// What must be made anew from raw in this epoch: sources under new columns, and the history
+    /// that forced snapshots are folded from.
+    async fn remake(
+        &mut self,
+        input: &mut Input,
+        running: &TableChanges<'_>,
+        loading: Loading,
+    ) -> Result<()> {
+        input.forced = if matches!(loading, Loading::Finishing { .. }) {
+            self.planned.models.iter().map(|m| m.name.clone()).collect()
+        } else {
+            self.forced.clone()
+        };
+        if matches!(loading, Loading::Reading { .. }) {
+            return Ok(());
+        }
+        let wanted: BTreeSet<String> = self
+            .planned
+            .models
+            .iter()
+            .filter(|m| input.forced.contains(&m.name))
+            .filter_map(|m| m.snapshot.as_ref()?.images.as_ref().ok())
+            .map(|queries| queries.source.clone())
+            .collect();
+        let sources: Vec<SourceTable> = self.catalog.iter().map(|(_, s)| s.clone()).collect();
+        for source in sources {
+            let stale = self.stale_sources.contains(&source.relation);
+            if !stale && !wanted.contains(&source.relation) {
+                continue;
+            }
+            let running: Vec<(i64, Change)> = running
+                .get(&source.schema.name)
+                .into_iter()
+                .flatten()
+                .map(|(place, change)| (raw::seq(input.epoch, *place), (*change).clone()))
+                .collect();
+            let raw_table = self.tables.raw.get(&source.folder);
+            let (resolved, numbers) =
+                replay(&self.store, &source, raw_table, &running, &self.envelope).await?;
+            let images =
+                numbered(&resolved, |place| numbers.get(&place).copied().unwrap_or_default())?;
+            input.history.insert(source.relation.clone(), images);
+            if stale && let Some(table) = self.tables.source.get_mut(&source.relation) {
+                table.apply(&resolved.change, input.epoch)?;
+                input.changed.insert(source.relation.clone());
+            }
+        }
+        Ok(())
+    }
+
+    async fn transform(&mut self, input: &mut Input, loading: Loading) -> Result<Output> {
+        if matches!(loading, Loading::Reading { .. }) {
+            let last = self.last.as_ref();
+            let models = last.map(|d| d.models.clone()).unwrap_or_default();
+            let tests = last.map(|d| d.tests.clone()).unwrap_or_default();
+            return Ok(Output { models, tests, changes: BTreeMap::new() });
+        }
+        input.verdicts = self.last.as_ref().map(|d| d.tests.clone()).unwrap_or_default();
+        self.planned.run(&mut self.tables, input).await
+    }
+
+    /// Writes what the decision will name, and makes the decision.
+    async fn stage(&mut self, epoch: &Epoch, input: &Input, output: Output) -> Result<Decision> {
+        let stamp = Stamp {
+            epoch: input.epoch,
+            time_ms: input.time_us / 1000,
+            retention_minutes: self.lake.retention_minutes,
+        };
+        let (entries, mut uploads) = self.tables.stage(stamp)?;
+        let mut changes = Vec::new();
+        for model in self.planned.models.iter().filter(|m| m.layer == MARTS) {
+            if let Some(change) = output.changes.get(&model.name) {
+                let file = changelog::file(&model.layer, &model.name, input.epoch, change)?;
+                changes.push(file.path.clone());
+                uploads.push(file);
+            }
+        }
+        failpoint::hit("uploading");
+        upload(&self.store, uploads).await?;
+        failpoint::hit("uploaded");
+        for ((topic, partition), offset) in &epoch.offsets {
+            self.offsets.entry(topic.to_string()).or_default().insert(*partition, *offset);
+        }
+        Ok(Decision {
+            format: FORMAT,
+            epoch: input.epoch,
+            generation: self.lease.generation,
+            nonce: uuid::Uuid::new_v4().to_string(),
+            time_us: input.time_us,
+            last_commit_us: epoch.last_commit_us,
+            cut: epoch.state.clone(),
+            guarantee: guarantee_word(epoch.guarantee).to_owned(),
+            offsets: self.offsets.clone(),
+            entries: entries.into_iter().map(DecidedEntry::from_entry).collect::<Result<_>>()?,
+            tables: self.tables.standing(),
+            models: output.models,
+            tests: output.tests,
+            changes,
+            totals: self.totals,
+        })
+    }
+
+    fn count(&mut self, epoch: &Epoch, letters: u64) {
+        self.totals.events += epoch.changes.len() as u64;
+        self.totals.transactions += epoch.transactions as u64;
+        self.totals.passed_by_timeout += epoch.passed_by_timeout;
+        self.totals.dead_letters += letters;
+    }
+
+    /// When nothing decodes any more, going on would only fill the dead letters.
+    fn stop_if_all_bad(&mut self, epoch: &Epoch, letters: usize) -> Result<()> {
+        if letters == 0 || letters < epoch.changes.len() + epoch.dead.len() {
+            self.bad_in_a_row = 0;
+            return Ok(());
+        }
+        self.bad_in_a_row += letters;
+        if self.bad_in_a_row < BAD_IN_A_ROW_MAX {
+            return Ok(());
+        }
+        Err(Error::failed(format!(
+            "the last {} records could not be decoded, and none could; they are kept in \"{}\"",
+            self.bad_in_a_row,
+            layout::DEAD_LETTERS
+        ))
+        .with_hint(
+            "select distinct reason from dead_letters with `freshet sql`; mostly the connector's \
+             converter changed",
+        ))
+    }
+}
+
+/// The layer whose changes are kept for publishing.
+const MARTS: &str = "marts";
+/// Records that fail one after another before the line stops.
+const BAD_IN_A_ROW_MAX: usize = 1000;
+
+fn by_table(changes: &[Change]) -> TableChanges<'_> {
+    let mut tables: TableChanges<'_> = BTreeMap::new();
+    for change in changes {
+        let list = tables.entry(change.table.clone()).or_default();
+        list.push((list.len(), change));
+    }
+    tables
+}
+
+const fn guarantee_word(guarantee: Guarantee) -> &'static str {
+    match guarantee {
+        Guarantee::Transactional => "transactional",
+        Guarantee::PerPartition => "per_partition",
+    }
+}
+
+/// The record a change came from, as far as its parts go: its place, its key, its image.
+fn record_of(change: &Change) -> Record {
+    Record {
+        topic: change.topic.clone(),
+        partition: change.partition,
+        offset: change.offset,
+        timestamp_ms: change.timestamp_ms,
+        key: change.key.clone(),
+        value: change.after.clone().or_else(|| change.before.clone()),
+        headers: Vec::new(),
+    }
+}
+

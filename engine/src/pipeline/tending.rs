@@ -1,0 +1,96 @@
+//! Work beside the epochs: Delta checkpoints, old log entries, old decisions.
+//!
+//! One task at a time; what it fails to do is logged and done later. Never on the epoch's path.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tokio::task::JoinHandle;
+
+use super::Pipeline;
+use crate::checkpoint::decision::Decision;
+use crate::checkpoint::floor;
+use crate::lake::options::Options;
+use crate::lake::store::Store;
+use crate::lake::{layout, tend};
+
+/// Epochs between two prunings of decisions.
+const PRUNE_EPOCHS: u64 = 100;
+
+/// What is due, and what runs.
+#[derive(Debug)]
+pub struct Tending {
+    checkpoint_commits: u64,
+    decisions_kept: u64,
+    done: BTreeMap<String, u64>,
+    running: Option<JoinHandle<()>>,
+}
+
+impl Tending {
+    /// Nothing is due yet.
+    pub fn new(options: &Options, decisions_kept: u64) -> Self {
+        let checkpoint_commits = options.checkpoint_commits.max(1);
+        Self { checkpoint_commits, decisions_kept, done: BTreeMap::new(), running: None }
+    }
+
+    /// Waits for what runs.
+    pub async fn finish(&mut self) {
+        if let Some(running) = self.running.take()
+            && running.await.is_err()
+        {
+            tracing::warn!("tending the lake ended early");
+        }
+    }
+
+    fn due(&mut self, decision: &Decision) -> Vec<(String, u64)> {
+        let mut due = Vec::new();
+        for (table, standing) in &decision.tables {
+            let done = self.done.entry(table.clone()).or_insert_with(|| {
+                standing.version - standing.version % self.checkpoint_commits
+            });
+            if standing.version >= *done + self.checkpoint_commits {
+                *done = standing.version;
+                due.push((table.clone(), standing.version));
+            }
+        }
+        due
+    }
+}
+
+impl Pipeline {
+    /// Starts what is due after an epoch, unless the last of it still runs.
+    pub(super) fn after(&mut self, decision: &Decision) {
+        if self.tending.running.as_ref().is_some_and(|task| !task.is_finished()) {
+            return;
+        }
+        let due = self.tending.due(decision);
+        let prune = (decision.epoch.is_multiple_of(PRUNE_EPOCHS)
+            && decision.epoch > self.tending.decisions_kept)
+            .then(|| decision.epoch - self.tending.decisions_kept);
+        if due.is_empty() && prune.is_none() {
+            return;
+        }
+        let store = self.store.clone();
+        self.tending.running = Some(tokio::spawn(async move {
+            let mut failed = BTreeSet::new();
+            for (table, version) in due {
+                if let Err(error) = tend::checkpoint(&store, &table, version, version).await {
+                    failed.insert(format!("{table}: {error}"));
+                }
+            }
+            if let Some(floor) = prune
+                && let Err(error) = prune_decisions(&store, floor).await
+            {
+                failed.insert(error.to_string());
+            }
+            for what in failed {
+                tracing::warn!(%what, "tending the lake failed; it is tried again later");
+            }
+        }));
+    }
+}
+
+async fn prune_decisions(store: &Store, epoch: u64) -> crate::error::Result<()> {
+    floor::prune(store, epoch).await?;
+    tracing::debug!(epoch, folder = layout::EPOCHS, "decisions pruned");
+    Ok(())
+}

@@ -1,0 +1,153 @@
+//! A snapshot's history: images of one source to versions of its keys.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch};
+use arrow::compute::concat_batches;
+use arrow::datatypes::Int64Type;
+use freshet_sql::change::{ChangeBatch, take_rows};
+use freshet_sql::materialize::snapshot::{Event, fold};
+use freshet_sql::plan::Session;
+use freshet_sql::plan::live::LiveTable;
+use freshet_sql::rows::RowHasher;
+use hashbrown::{HashMap, HashSet};
+
+use super::plan::{ImageQueries, PlannedSnapshot};
+use crate::error::{Error, Result};
+
+/// One source's images, numbered.
+#[derive(Debug, Clone)]
+pub struct SourceImages {
+    /// The current rows' columns, then the number; one row an image.
+    pub rows: RecordBatch,
+    /// By row: commit time, transaction, whether the key was deleted.
+    pub facts: Vec<(i64, i64, bool)>,
+}
+
+/// Runs a snapshot's queries over images and folds them onto stored versions.
+///
+/// `stored` gives the stored versions, all of them: those of touched keys are picked here.
+pub async fn follow(
+    session: &Session,
+    snapshot: &PlannedSnapshot,
+    queries: &ImageQueries,
+    relation: &LiveTable,
+    images: &SourceImages,
+    stored: &[RecordBatch],
+) -> Result<ChangeBatch> {
+    relation.set(vec![images.rows.clone()]);
+    let keys = session.run(&queries.keys).await?;
+    let living = images.facts.iter().enumerate().filter(|(_, f)| !f.2).map(|(i, _)| i as u64);
+    relation.set(vec![take_rows(&images.rows, living.collect())?]);
+    let rows = session.run(&queries.rows).await?;
+    relation.set(Vec::new());
+    let numbers = column_of_numbers(&images.rows)?;
+    let place: HashMap<i64, usize> =
+        numbers.values().iter().enumerate().map(|(i, n)| (*n, i)).collect();
+    let rows = concat_batches(&queries.rows.schema(), &rows)?;
+    let row_of = rows_by_number(&rows)?;
+    let rows = without_number(snapshot, &rows)?;
+    let keys = concat_batches(&queries.keys.schema(), &keys)?;
+    let hashes = key_hashes(snapshot, &keys)?;
+    let key_numbers = keys.column(0).as_primitive::<Int64Type>();
+    let mut numbered: Vec<(i64, Event)> = Vec::with_capacity(hashes.len());
+    for (row, key) in hashes.into_iter().enumerate() {
+        let number = key_numbers.value(row);
+        let image = place.get(&number).ok_or_else(|| Error::bug("an image without a number"))?;
+        let (at_us, tx, _) = images.facts[*image];
+        numbered.push((number, Event { key, at_us, tx, row: row_of.get(&number).copied() }));
+    }
+    numbered.sort_by_key(|(number, _)| *number);
+    let events: Vec<Event> = numbered.into_iter().map(|(_, event)| event).collect();
+    let touched: HashSet<u128> = events.iter().map(|e| e.key).collect();
+    let versions = versions_of(snapshot, stored, |key| touched.contains(&key))?;
+    Ok(fold(&snapshot.spec, &versions, &rows, &events)?)
+}
+
+/// A snapshot that can't follow images: the query's rows at the epoch's end against open versions.
+pub async fn at_epoch_end(
+    snapshot: &PlannedSnapshot,
+    fresh: &[RecordBatch],
+    stored: &[RecordBatch],
+    at_us: i64,
+    epoch: i64,
+) -> Result<ChangeBatch> {
+    let rows = concat_batches(&snapshot.spec.query, fresh)?;
+    let versions = versions_of(snapshot, stored, |_| true)?;
+    let hasher = snapshot.spec.key_hasher();
+    let mut events = Vec::new();
+    let mut present = HashSet::new();
+    for (row, key) in hasher.hashes(&rows)?.into_iter().enumerate() {
+        if !present.insert(key) {
+            return Err(Error::failed(
+                "a snapshot's query has two rows of one unique key; make its unique_key unique",
+            ));
+        }
+        events.push(Event { key, at_us, tx: epoch, row: Some(row) });
+    }
+    let base = versions.project(&(0..snapshot.spec.query.fields().len()).collect::<Vec<_>>())?;
+    let open = versions.column_by_name(&snapshot.spec.names.valid_to);
+    for (row, key) in hasher.hashes(&base)?.into_iter().enumerate() {
+        if open.is_some_and(|c| c.is_null(row)) && !present.contains(&key) {
+            events.push(Event { key, at_us, tx: epoch, row: None });
+        }
+    }
+    Ok(fold(&snapshot.spec, &versions, &rows, &events)?)
+}
+
+fn column_of_numbers(rows: &RecordBatch) -> Result<Int64Array> {
+    let last = rows.columns().last().ok_or_else(|| Error::bug("images without columns"))?;
+    Ok(last.as_primitive::<Int64Type>().clone())
+}
+
+fn rows_by_number(rows: &RecordBatch) -> Result<HashMap<i64, usize>> {
+    let mut by_number = HashMap::with_capacity(rows.num_rows());
+    for (row, number) in column_of_numbers(rows)?.values().iter().enumerate() {
+        if by_number.insert(*number, row).is_some() {
+            return Err(Error::failed(
+                "a snapshot's query gives two rows for one change of its source; its unique_key \
+                 must be unique at every moment",
+            ));
+        }
+    }
+    Ok(by_number)
+}
+
+fn without_number(snapshot: &PlannedSnapshot, rows: &RecordBatch) -> Result<RecordBatch> {
+    let columns: Vec<ArrayRef> = rows.columns()[..rows.num_columns() - 1].to_vec();
+    Ok(RecordBatch::try_new(snapshot.spec.query.clone(), columns)?)
+}
+
+/// Hashes the keys query's rows like stored versions: same columns, same types.
+fn key_hashes(snapshot: &PlannedSnapshot, keys: &RecordBatch) -> Result<Vec<u128>> {
+    let fields: Vec<_> = snapshot
+        .spec
+        .unique_key
+        .iter()
+        .map(|k| snapshot.spec.query.field(*k).clone())
+        .collect();
+    let schema = Arc::new(arrow::datatypes::Schema::new(fields));
+    let columns = keys.columns()[1..]
+        .iter()
+        .zip(schema.fields())
+        .map(|(c, f)| arrow::compute::cast(c, f.data_type()))
+        .collect::<std::result::Result<Vec<_>, _>>()?;
+    let keys = RecordBatch::try_new(schema.clone(), columns)?;
+    Ok(RowHasher::new(&schema, (0..schema.fields().len()).collect()).hashes(&keys)?)
+}
+
+fn versions_of(
+    snapshot: &PlannedSnapshot,
+    stored: &[RecordBatch],
+    wanted: impl Fn(u128) -> bool,
+) -> Result<RecordBatch> {
+    let hasher = snapshot.spec.key_hasher();
+    let schema = snapshot.spec.schema();
+    let mut picked = Vec::new();
+    for batch in stored {
+        let hashes = hasher.hashes(batch)?;
+        let rows = hashes.iter().enumerate().filter(|(_, h)| wanted(**h)).map(|(i, _)| i as u64);
+        picked.push(take_rows(batch, rows.collect())?);
+    }
+    Ok(concat_batches(&schema, &picked)?)
+}

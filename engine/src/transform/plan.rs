@@ -1,0 +1,330 @@
+//! Planning a project against its sources' columns: once, before a byte of Kafka is read.
+//!
+//! Names, types, audit columns and the way each snapshot follows its source are settled here, with
+//! file, line and column where one of them is wrong.
+
+use std::collections::BTreeMap;
+
+use arrow::datatypes::SchemaRef;
+use datafusion::logical_expr::LogicalPlan;
+use freshet_sql::error::Location;
+use freshet_sql::lineage::{Lineage, lineage};
+use freshet_sql::maintain::images::{PerImage, SEQ, per_image};
+use freshet_sql::materialize::snapshot::{SnapshotSpec, Strategy};
+use freshet_sql::plan::failure::PlanFailure;
+use freshet_sql::plan::live::LiveTable;
+use freshet_sql::plan::{Prepared, Session, inline_scans};
+use freshet_sql::project::datatest::{DataTest, Severity};
+use freshet_sql::project::model::{Materialized, Model};
+use freshet_sql::project::snapshot::{CheckColumns, SnapshotConfig, Strategy as DbtStrategy};
+use freshet_sql::project::{Project, model::Node};
+
+use crate::error::{Error, Result};
+use crate::lake::layout;
+use crate::lake::table::TableSpec;
+
+/// A source as the planner sees it.
+#[derive(Debug, Clone)]
+pub struct SourceColumns {
+    /// The relation's name in compiled SQL.
+    pub relation: String,
+    /// The current rows' columns.
+    pub schema: SchemaRef,
+    /// Names of the primary key's columns.
+    pub key: Vec<String>,
+}
+
+/// A model, ready to run.
+#[derive(Debug)]
+pub struct PlannedModel {
+    /// Its name.
+    pub name: String,
+    /// Its folder.
+    pub layer: String,
+    /// What it reads.
+    pub inputs: Vec<Node>,
+    /// Hexadecimal.
+    pub fingerprint: String,
+    /// Its query.
+    pub query: Prepared,
+    /// What the lake stores.
+    pub spec: TableSpec,
+    /// Audit columns, and whether rows change by time alone.
+    pub lineage: Lineage,
+    /// Its rows, for the models below.
+    pub live: LiveTable,
+    /// How it is kept, where it is a snapshot.
+    pub snapshot: Option<PlannedSnapshot>,
+    /// Where it is written.
+    pub location: Location,
+}
+
+/// A snapshot, ready to run.
+#[derive(Debug)]
+pub struct PlannedSnapshot {
+    /// Its rules.
+    pub spec: SnapshotSpec,
+    /// The query over images, or why there is none.
+    pub images: std::result::Result<ImageQueries, String>,
+}
+
+/// A snapshot's two queries over images.
+#[derive(Debug)]
+pub struct ImageQueries {
+    /// Rows, with the image's number last.
+    pub rows: Prepared,
+    /// The number and the unique key, for every image.
+    pub keys: Prepared,
+    /// The source whose images they read.
+    pub source: String,
+}
+
+/// A source's relations.
+#[derive(Debug)]
+pub struct PlannedSource {
+    /// Current rows.
+    pub live: LiveTable,
+    /// Images of the epoch, with their numbers.
+    pub images: LiveTable,
+}
+
+/// A data test, ready to run.
+#[derive(Debug)]
+pub struct PlannedTest {
+    /// dbt's name.
+    pub name: String,
+    /// The model it is about.
+    pub model: String,
+    /// What a failing row means.
+    pub severity: Severity,
+    /// What it reads.
+    pub inputs: Vec<Node>,
+    /// Returns the failing rows.
+    pub query: Prepared,
+}
+
+/// A whole project, ready to run.
+pub struct Planned {
+    /// Runs its queries.
+    pub session: Session,
+    /// By relation name.
+    pub sources: BTreeMap<String, PlannedSource>,
+    /// In graph order.
+    pub models: Vec<PlannedModel>,
+    /// In the project's order.
+    pub tests: Vec<PlannedTest>,
+}
+
+/// The relation that holds a source's images.
+fn image_relation(source: &str) -> String {
+    format!("{source}__images")
+}
+
+/// A failure with the place in the model's own text.
+fn located(failure: PlanFailure, place: impl Fn(u32, u32) -> Location, top: &Location) -> Error {
+    let location = failure.at.map_or_else(
+        || top.clone(),
+        |(line, column)| {
+            place(u32::try_from(line).unwrap_or(1), u32::try_from(column).unwrap_or(1))
+        },
+    );
+    let error = Error::invalid(format!("{location}: {}", failure.message));
+    match failure.hint {
+        Some(hint) => error.with_hint(hint),
+        None => error,
+    }
+}
+
+impl Planned {
+    /// Plans every model and test of a project.
+    pub async fn new(project: &Project, sources: &[SourceColumns]) -> Result<Self> {
+        let session = Session::new()?;
+        let mut planned = BTreeMap::new();
+        for source in sources {
+            let live = session.add(&source.relation, source.schema.clone())?;
+            let mut fields = source.schema.fields().to_vec();
+            let number = arrow::datatypes::DataType::Int64;
+            fields.push(std::sync::Arc::new(arrow::datatypes::Field::new(SEQ, number, false)));
+            let schema = std::sync::Arc::new(arrow::datatypes::Schema::new(fields));
+            let images = session.add(&image_relation(&source.relation), schema)?;
+            planned.insert(source.relation.clone(), PlannedSource { live, images });
+        }
+        let mut planner = Planner {
+            session: &session,
+            sources,
+            audit: BTreeMap::new(),
+            plans: BTreeMap::new(),
+        };
+        let mut models = Vec::new();
+        for model in project.models.iter().filter(|m| m.is_stored()) {
+            models.push(planner.model(model).await?);
+        }
+        let mut tests = Vec::new();
+        for test in &project.tests {
+            tests.push(plan_test(&session, test).await?);
+        }
+        Ok(Self { session, sources: planned, models, tests })
+    }
+}
+
+async fn plan_test(session: &Session, test: &DataTest) -> Result<PlannedTest> {
+    let place = |line, column| test.locate(line, column);
+    let plan =
+        session.plan(&test.sql).await.map_err(|failure| located(failure, place, &test.location))?;
+    Ok(PlannedTest {
+        name: test.name.clone(),
+        model: test.model.clone(),
+        severity: test.severity,
+        inputs: test.depends_on.clone(),
+        query: session.prepare(plan)?,
+    })
+}
+
+struct Planner<'a> {
+    session: &'a Session,
+    sources: &'a [SourceColumns],
+    audit: BTreeMap<String, Vec<String>>,
+    plans: BTreeMap<String, LogicalPlan>,
+}
+
+impl Planner<'_> {
+    async fn model(&mut self, model: &Model) -> Result<PlannedModel> {
+        let place = |line, column| model.locate(line, column);
+        let plan = self
+            .session
+            .plan(&model.sql)
+            .await
+            .map_err(|failure| located(failure, place, &model.location))?;
+        let here = |e: freshet_sql::error::Error| self.at_model(model, e);
+        let audit_of = |name: &str| self.audit.get(name).cloned().unwrap_or_default();
+        let lineage = lineage(&plan, &audit_of).map_err(here)?;
+        let query = self.session.prepare(plan.clone()).map_err(here)?;
+        reject_duplicates(&query.schema()).map_err(here)?;
+        self.plans.insert(model.name.clone(), plan.clone());
+        let snapshot = match &model.materialized {
+            Materialized::Snapshot(config) => Some(self.snapshot(model, config, &query, &lineage, plan).await?),
+            _ => None,
+        };
+        let schema = snapshot.as_ref().map_or_else(|| query.schema(), |s| s.spec.schema());
+        let path = layout::model(&model.layer, &model.name);
+        let spec = TableSpec::whole_rows(path, schema.clone(), &lineage.audit);
+        self.audit.insert(model.name.clone(), lineage.audit.clone());
+        Ok(PlannedModel {
+            name: model.name.clone(),
+            layer: model.layer.clone(),
+            inputs: model.depends_on.clone(),
+            fingerprint: format!("{:016x}", model.fingerprint),
+            live: self.session.add(&model.name, schema)?,
+            query,
+            spec,
+            lineage,
+            snapshot,
+            location: model.location.clone(),
+        })
+    }
+
+    fn at_model(&self, model: &Model, error: freshet_sql::error::Error) -> Error {
+        match error.location() {
+            Some(_) => error.into(),
+            None => {
+                let at = model.location.clone();
+                let (message, hint) = match error {
+                    freshet_sql::error::Error::Invalid { message, hint, .. }
+                    | freshet_sql::error::Error::Failed { message, hint, .. } => (message, hint),
+                    bug @ freshet_sql::error::Error::Bug(_) => return bug.into(),
+                };
+                let error = Error::invalid(format!("{at}: {message}"));
+                match hint {
+                    Some(hint) => error.with_hint(hint),
+                    None => error,
+                }
+            }
+        }
+    }
+
+    async fn snapshot(
+        &self,
+        model: &Model,
+        config: &SnapshotConfig,
+        query: &Prepared,
+        lineage: &Lineage,
+        plan: LogicalPlan,
+    ) -> Result<PlannedSnapshot> {
+        let here = |e: freshet_sql::error::Error| self.at_model(model, e);
+        let spec = snapshot_spec(model, config, query, lineage)?;
+        let inline = |name: &str| self.plans.get(name).filter(|_| name != model.name).cloned();
+        let mut composed = plan;
+        for _ in 0..self.plans.len() {
+            composed = inline_scans(composed, &inline).map_err(here)?;
+        }
+        let mut scans = BTreeMap::new();
+        for source in self.sources {
+            let scan = self.session.scan(&image_relation(&source.relation)).await.map_err(here)?;
+            scans.insert(source.relation.as_str(), (scan, source.key.clone()));
+        }
+        let scan = |name: &str| scans.get(name).cloned();
+        let found = per_image(&composed, &config.unique_key, &scan).map_err(here)?;
+        let images = match found {
+            Err(reason) => Err(reason),
+            Ok(PerImage { query, keys, source }) => Ok(ImageQueries {
+                rows: self.session.prepare(query).map_err(here)?,
+                keys: self.session.prepare(keys).map_err(here)?,
+                source,
+            }),
+        };
+        Ok(PlannedSnapshot { spec, images })
+    }
+}
+
+fn snapshot_spec(
+    model: &Model,
+    config: &SnapshotConfig,
+    query: &Prepared,
+    lineage: &Lineage,
+) -> Result<SnapshotSpec> {
+    let schema = query.schema();
+    let at = &model.location;
+    if config.valid_to_current.is_some() {
+        return Err(Error::invalid(format!(
+            "{at}: `dbt_valid_to_current` of snapshot \"{}\" is not supported yet",
+            model.name
+        ))
+        .with_hint("leave it out: a current version has a null `dbt_valid_to`"));
+    }
+    let position = |name: &String| {
+        schema.index_of(name).map_err(|_| {
+            Error::invalid(format!("{at}: snapshot \"{}\" has no column `{name}`", model.name))
+        })
+    };
+    let audit = |i: &usize| lineage.audit.contains(schema.field(*i).name());
+    let strategy = match &config.strategy {
+        DbtStrategy::Check { columns: CheckColumns::All, .. } => {
+            Strategy::Check((0..schema.fields().len()).filter(|i| !audit(i)).collect())
+        }
+        DbtStrategy::Check { columns: CheckColumns::Columns(names), .. } => {
+            Strategy::Check(names.iter().map(position).collect::<Result<_>>()?)
+        }
+        DbtStrategy::Timestamp { updated_at } => Strategy::Timestamp(position(updated_at)?),
+    };
+    Ok(SnapshotSpec {
+        unique_key: config.unique_key.iter().map(position).collect::<Result<_>>()?,
+        query: schema.clone(),
+        strategy,
+        hard_deletes: config.hard_deletes,
+        names: config.names.clone(),
+    })
+}
+
+fn reject_duplicates(schema: &SchemaRef) -> freshet_sql::error::Result<()> {
+    let mut seen = std::collections::BTreeSet::new();
+    for field in schema.fields() {
+        if !seen.insert(field.name().to_lowercase()) {
+            return Err(freshet_sql::error::Error::invalid_nowhere(format!(
+                "two columns are named `{}`",
+                field.name()
+            ))
+            .hinted(Some("give one of them another alias".to_owned())));
+        }
+    }
+    Ok(())
+}

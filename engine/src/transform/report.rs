@@ -1,0 +1,69 @@
+//! What an epoch did with each model and test: stored with the decision, shown by status.
+
+use serde::{Deserialize, Serialize};
+
+/// How a model was brought up to date.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// None of its inputs changed.
+    Unchanged,
+    /// Its query was run in full and compared with what is stored.
+    Recompute,
+    /// A snapshot followed every transaction's last image of a key.
+    Images,
+    /// A snapshot compared the epoch's end with its open versions: one version an epoch at most.
+    EpochEnd,
+    /// A snapshot was folded anew from the raw events.
+    Rebuild,
+}
+
+/// One model in one epoch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelReport {
+    /// The model.
+    pub name: String,
+    /// Its layer: the folder.
+    pub layer: String,
+    /// Its fingerprint: the compiled SQL, the configuration and the models above.
+    pub fingerprint: String,
+    /// How it was brought up to date.
+    pub mode: Mode,
+    /// Why that way, where it is not plain.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// Rows stored after the epoch.
+    pub rows: u64,
+    /// Rows that entered and left.
+    pub changed: u64,
+    /// Time taken, microseconds.
+    pub micros: u64,
+    /// Columns that say when a row was written: no part of equality and digests.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub audit: Vec<String>,
+}
+
+/// One data test in one epoch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TestReport {
+    /// dbt's name for it.
+    pub name: String,
+    /// The model it is about; empty for one of several.
+    pub model: String,
+    /// `pass`, `warn` or `fail`.
+    pub status: Verdict,
+    /// Rows that failed.
+    pub failures: u64,
+}
+
+/// A test's verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// No row failed.
+    Pass,
+    /// Rows failed, and the test only warns.
+    Warn,
+    /// Rows failed.
+    Fail,
+}
