@@ -1,5 +1,8 @@
 //! Which transactions are complete, and how far a cut may go.
 //!
+//! Known limit: an END that arrived while its records were lost, followed by a restart *within*
+//! that transaction, can reach its counts with records of two numberings.
+//!
 //! Completeness by count needs every table that is read; completeness by order needs every
 //! partition to have shown a later transaction, or to have been at its end for long. Nothing here
 //! takes records out, and nothing may be called complete that a queue still holds unsettled.
@@ -23,7 +26,7 @@ pub(super) enum Choice {
 /// What a partition says about a transaction's completeness.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shown {
-    /// A later transaction: nothing more of this one comes, or it was at its end for long.
+    /// A later transaction: nothing more of this one comes.
     Later,
     /// At its end for long: nothing more of this one is believed to come.
     Silent,
@@ -78,13 +81,13 @@ impl Transactions {
     }
 
     /// What a partition says about one pending transaction.
-    pub fn shown(&self, of: &Pending, partition: &Partition, at: usize, clock: Clock) -> Shown {
+    pub fn shown(&self, of: &Pending, partition: &Partition, clock: Clock) -> Shown {
         let settled = partition.settled;
         let from = partition.runs.partition_point(|run| run.bound <= of.seq);
         let commit_ms = of.commit_us.div_euclid(1_000);
         for (place, run) in partition.runs.iter().enumerate().skip(from) {
             let Some(key) = run.key else { continue };
-            if place >= settled && key.id == of.id && !of.partitions.contains(&at) {
+            if place >= settled && key.id == of.id {
                 return Shown::NotYet;
             }
             if key.commit_us.div_euclid(1_000) >= commit_ms && self.is_later(key, of) {

@@ -105,8 +105,7 @@ impl Cutter {
                 partition.items.push_back(item);
             }
             _ => {
-                let key =
-                    if by_metadata { item.transaction() } else { item.source_transaction() };
+                let key = if by_metadata { item.transaction() } else { item.source_transaction() };
                 partition.enqueue(item, key, now_ms);
             }
         }

@@ -70,8 +70,7 @@ pub(super) struct Follower {
 
 impl Follower {
     pub fn resume(state: CutState) -> Self {
-        let ends =
-            state.ends.iter().map(|(topic, n, end)| ((Arc::from(topic.as_str()), *n), *end));
+        let ends = state.ends.iter().map(|(topic, n, end)| ((Arc::from(topic.as_str()), *n), *end));
         Self { ends: ends.collect(), state, asked: false, set_ms: 0 }
     }
 

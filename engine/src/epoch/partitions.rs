@@ -17,7 +17,9 @@ pub(super) struct Weight {
 
 impl Weight {
     pub fn of(item: &Item) -> Self {
-        Self { items: 1, rows: item.rows(), bytes: item.bytes }
+        let rows = item.rows();
+        // What changes nothing weighs nothing: a cut must not depend on when it was met.
+        Self { items: 1, rows, bytes: if rows > 0 { item.bytes } else { 0 } }
     }
 
     pub fn add(&mut self, other: Self) {

@@ -38,8 +38,7 @@ impl Cutter {
     fn settle(&mut self, now_ms: i64) {
         let lost_ms = self.options.lost_ms();
         for index in 0..self.partitions.len() {
-            loop {
-                let Some(partition) = self.partitions.get_mut(index) else { break };
+            while let Some(partition) = self.partitions.get_mut(index) {
                 self.transactions.settle(index, partition);
                 let blocked = partition.runs.get(partition.settled);
                 let Some((key, at)) = blocked.and_then(|run| Some((run.key?, run.arrived_ms)))
@@ -73,9 +72,10 @@ impl Cutter {
     fn shown_by_all(&self, pending: &Pending, now_ms: i64) -> Shown {
         let clock = self.clock(now_ms);
         let mut all = Shown::Later;
-        let homeless = pending.expected.iter().any(|table| {
-            table.met.is_empty() && !hosts(&self.table_topics, &table.table)
-        });
+        let homeless = pending
+            .expected
+            .iter()
+            .any(|table| table.met.is_empty() && !hosts(&self.table_topics, &table.table));
         if homeless {
             if now_ms.saturating_sub(pending.arrived_ms) < clock.idle_ms {
                 return Shown::NotYet;
@@ -86,7 +86,7 @@ impl Cutter {
             if Some(index) == self.boundaries {
                 continue;
             }
-            match self.transactions.shown(pending, partition, index, clock) {
+            match self.transactions.shown(pending, partition, clock) {
                 Shown::NotYet => return Shown::NotYet,
                 Shown::Silent => all = Shown::Silent,
                 Shown::Later => {}
@@ -154,14 +154,14 @@ impl Cutter {
     /// transaction is left open; returns what else stood there.
     fn take_boundaries(&mut self, end: Option<i64>) -> Option<Taken> {
         let at = self.boundaries?;
-        let idle =
-            self.transactions.pending.is_empty() && self.transactions.open_from().is_none();
+        let idle = self.transactions.pending.is_empty() && self.transactions.open_from().is_none();
         let topic = self.partitions.get_mut(at)?;
         let next = if idle { topic.read_on } else { end.map_or(topic.next, |end| end + 1) };
         topic.next = topic.next.max(next);
         let before = topic.items.iter().take_while(|item| item.offset < topic.next).count();
         let items = topic.drain(before);
-        Some(Taken { bound: i64::MAX, partition: at, items }).filter(|taken| !taken.items.is_empty())
+        Some(Taken { bound: i64::MAX, partition: at, items })
+            .filter(|taken| !taken.items.is_empty())
     }
 
     /// Where nothing else can be cut: what stands alone in the transaction topic.

@@ -180,8 +180,11 @@ impl Transactions {
             return;
         }
         pending.event_commit_us.get_or_insert(change.commit_us);
-        if let Some(table) = pending.expected.iter_mut().find(|t| t.table == change.table) {
-            table.met.insert(tx.total_order);
+        let mut table = pending.expected.iter_mut().filter(|table| table.table == change.table);
+        let is_new = table.next().is_some_and(|table| table.met.insert(tx.total_order));
+        // A first delivery behind a later transaction: neither may be cut without the other.
+        if is_new || pending.recounted {
+            pending.floor = pending.floor.max(bound);
         }
     }
 

@@ -49,7 +49,7 @@ impl Cutter {
                     waited.insert(index);
                 }
             } else if let Some(pending) = table
-                && self.transactions.shown(pending, partition, index, clock) == Shown::NotYet
+                && self.transactions.shown(pending, partition, clock) == Shown::NotYet
             {
                 waited.insert(index);
             }

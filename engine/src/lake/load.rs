@@ -32,11 +32,15 @@ pub struct Loaded {
     pub files: Vec<FileEntry>,
 }
 
-/// delta-rs's handle on a table of the lake. The scheme says that listings come unsorted, as those of a
-/// local folder do; storage itself is always ours.
+/// delta-rs's handle on a table of the lake. A folder it opens by itself, since it must know that
+/// listings of a folder come unsorted; a bucket it reads through our one client.
 pub fn handle(store: &Store, table: &str) -> Result<DeltaTableBuilder> {
-    let url = Url::parse(&format!("file:///{table}"))
-        .map_err(|e| Error::bug(format!("table path \"{table}\": {e}")))?;
+    let bad = || Error::bug(format!("table path \"{table}\" makes no URL"));
+    if let Some(folder) = store.folder() {
+        let url = Url::from_directory_path(folder.join(table)).map_err(|()| bad())?;
+        return DeltaTableBuilder::from_url(url).map_err(|e| failure(table, e));
+    }
+    let url = Url::parse(&format!("memory:///{table}")).map_err(|_| bad())?;
     let builder = DeltaTableBuilder::from_url(url.clone()).map_err(|e| failure(table, e))?;
     Ok(builder.with_storage_backend(store.objects(), url))
 }

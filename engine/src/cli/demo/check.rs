@@ -30,7 +30,7 @@ const ONE_CURRENT: &str = "select count(*) from (select customer_id from dim_cus
     where is_current group by customer_id having count(*) <> 1)";
 const OVERLAPS: &str = "select count(*) from dim_accounts a join dim_accounts b \
     on a.account_id = b.account_id and a.effective_from < b.effective_from \
-    and coalesce(a.effective_to, timestamp '9999-12-31') > b.effective_from";
+    and (a.effective_to is null or a.effective_to > b.effective_from)";
 const BALANCES: &str =
     "select cast(coalesce(sum(balance), 0) * 100 as bigint) from dim_accounts where is_current";
 

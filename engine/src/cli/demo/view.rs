@@ -23,6 +23,7 @@ pub struct View {
     epoch: u64,
     lag_ms: i64,
     events: u64,
+    decided: u64,
     rate: f64,
     rate_from: (Instant, u64),
     rows: Vec<(String, u64)>,
@@ -43,6 +44,7 @@ impl View {
             epoch: 0,
             lag_ms: 0,
             events: 0,
+            decided: 0,
             rate: 0.0,
             rate_from: (now, 0),
             rows: Vec::new(),
@@ -70,6 +72,8 @@ impl View {
         if let Progress::Epoch(decision) = progress {
             self.epoch = decision.epoch;
             self.events = decision.totals.events;
+            let offsets = decision.offsets.values().flat_map(|p| p.values());
+            self.decided = offsets.map(|at| u64::try_from(*at).unwrap_or(0)).sum();
             if let Some(commit_us) = decision.last_commit_us {
                 self.lag_ms = (decision.time_us - commit_us) / 1000;
             }
@@ -108,7 +112,7 @@ impl View {
             self.phase,
             self.epoch,
             self.rate,
-            feed.sent().saturating_sub(self.events),
+            feed.sent().saturating_sub(self.decided),
             self.lag_ms,
             rows.join("  ")
         );

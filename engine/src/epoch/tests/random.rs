@@ -174,7 +174,7 @@ fn way(rng: &mut Rng, age_max_ms: u64) -> Way {
 
 #[test]
 fn every_change_once_and_transactions_whole_under_faults() {
-    for seed in 1..=2_000 {
+    for seed in 1..=3_000 {
         let rng = &mut Rng(0x9E37_79B9_7F4A_7C15 ^ (seed << 8));
         let history = history(rng, true);
         let way = Way { forced: rng.below(40), ..way(rng, 5) };
@@ -186,8 +186,8 @@ fn every_change_once_and_transactions_whole_under_faults() {
 
 #[test]
 fn restarts_go_on_with_the_same_content() {
-    for seed in 1..=1_000 {
-        let rng = &mut Rng(0x9E37_79B9_7F4A_7C15 ^ (seed << 8) + 1);
+    for seed in 1..=3_000 {
+        let rng = &mut Rng(0x9E37_79B9_7F4A_7C15 ^ ((seed << 8) + 1));
         let history = history(rng, true);
         let way = Way { forced: rng.below(40), restarts: 5 + rng.below(20), ..way(rng, 5) };
         let epochs = drive(rng, &history.logs, &way);
@@ -198,8 +198,8 @@ fn restarts_go_on_with_the_same_content() {
 
 #[test]
 fn the_same_epochs_whatever_the_interleaving() {
-    for seed in 1..=1_000 {
-        let rng = &mut Rng(0x9E37_79B9_7F4A_7C15 ^ (seed << 8) + 2);
+    for seed in 1..=3_000 {
+        let rng = &mut Rng(0x9E37_79B9_7F4A_7C15 ^ ((seed << 8) + 2));
         let history = history(rng, false);
         let mut way = way(rng, 1 << 40);
         way.options.buffer_bytes_max = 1 << 30;
