@@ -98,7 +98,8 @@ def test_connector_is_the_tested_one():
 
 
 def test_connector_settings_are_sane():
-    settings = json.loads((ROOT / "tests/stack/connector.json").read_text())
+    native = pytest.importorskip("stack.connect")
+    settings = json.loads(native.CONNECTOR.read_text())
     assert all(isinstance(value, str) for value in settings.values())
     topic = f"{settings['topic.prefix']}.transaction"
     assert re.fullmatch(settings["topic.creation.transaction.include"], topic)
@@ -149,8 +150,23 @@ def test_image_is_built_with_the_declared_rust():
     assert f"FROM rust:{wanted['rust-version']}-" in (ROOT / "Dockerfile").read_text()
 
 
-def test_settings_of_freshet_are_toml():
-    tomllib.loads((ROOT / "docker/freshet.toml").read_text())
+def test_freshet_is_told_where_the_servers_are():
+    settings = tomllib.loads((ROOT / "docker/freshet.toml").read_text())
+    kafka = SERVICES["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"]
+    assert kafka == f"PLAINTEXT://{settings['kafka']['brokers']}"
+    *_, minio, bucket = SERVICES["bucket"]["entrypoint"]
+    assert settings["lake"]["s3_endpoint"] == minio
+    assert settings["lake"]["url"].startswith(f"s3://{bucket}/")
+    assert f"./models:{settings['models']['dir']}:ro" in SERVICES["freshet"]["volumes"]
+    assert SERVICES["connector"]["command"][-1].startswith(settings["connector"]["url"] + "/")
+
+
+def test_freshet_prints_the_tested_connector(freshet):
+    native = pytest.importorskip("stack.connect")
+    printed = subprocess.run([freshet, "--config", ROOT / "docker/freshet.toml",
+                              "connector", "print"], capture_output=True, text=True)
+    assert printed.returncode == 0, printed.stderr
+    assert json.loads(printed.stdout) == native.connector_settings()
 
 
 def test_docker_compose_accepts_it():

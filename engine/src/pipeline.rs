@@ -16,6 +16,7 @@ pub mod load;
 pub mod project;
 pub mod reader;
 pub mod rebuild;
+pub mod shares;
 pub mod sizes;
 pub mod step;
 pub mod tending;

@@ -1,7 +1,7 @@
 """Kafka Connect in distributed mode with Debezium's connector for PostgreSQL.
 
-The connector's settings are those of connector.json, where `${env:..}` stands for what this
-worker's environment holds. It must never store a password in Connect's topics or tell it by REST.
+The connector's settings are those that `freshet connector apply` puts (debezium.json of the engine),
+where `${env:..}` stands for what this worker's environment holds. It must never store a password in Connect's topics or tell it by REST.
 """
 
 import json
@@ -31,13 +31,13 @@ SETTINGS = {
     "key.converter": "org.apache.kafka.connect.json.JsonConverter",
     "value.converter": "org.apache.kafka.connect.json.JsonConverter",
 }
-CONNECTOR = HERE / "connector.json"
+CONNECTOR = HERE.parent.parent / "engine" / "src" / "connector" / "debezium.json"
 CONNECTOR_NAME = "banking"
 REST_SECONDS_MAX = 30.0
 
 
 def connector_settings() -> dict[str, str]:
-    """The settings of connector.json."""
+    """The settings of debezium.json."""
     return json.loads(CONNECTOR.read_text())
 
 
@@ -93,7 +93,7 @@ class Connect(Server):
     def put(self, name: str = CONNECTOR_NAME, **changed: str) -> None:
         """Creates or changes a connector and waits until it and its task run.
 
-        `changed` overrides settings of connector.json; underscores mean dots.
+        `changed` overrides settings of debezium.json; underscores mean dots.
         """
         settings = connector_settings()
         settings |= {key.replace("_", "."): value for key, value in changed.items()}

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{oneshot, watch};
 
 use super::Pipeline;
 use super::reader::{Read, Reader};
+use super::shares::{self, Share};
 use crate::checkpoint::decide::Decided;
 use crate::checkpoint::decision::Decision;
 use crate::clock::Clock;
@@ -113,8 +114,10 @@ impl Driver<'_> {
                 return Ok(Decided::Ours);
             }
             let mut stop = self.stop.clone();
+            let since = Instant::now();
             tokio::select! {
                 batch = self.reader.next() => {
+                    shares::add(Share::Starved, since);
                     let batch = batch.ok_or_else(|| Error::bug("the reading thread ended"))??;
                     if self.take(batch, &mut state).await? == Decided::Overtaken {
                         return Ok(Decided::Overtaken);
@@ -137,8 +140,9 @@ impl Driver<'_> {
     }
 
     async fn take(&mut self, batch: Vec<Read>, state: &mut State) -> Result<Decided> {
+        let since = Instant::now();
+        let now_ms = self.clock.now_us() / 1000;
         for read in batch {
-            let now_ms = self.clock.now_us() / 1000;
             match read {
                 Read::Assigned(key, offset) => {
                     self.cutter.add_partition(&key.0, key.1, offset);
@@ -167,21 +171,24 @@ impl Driver<'_> {
                 }
             }
         }
+        shares::add(Share::Cut, since);
         let buffered = self.cutter.buffered_bytes();
         (self.watcher)(Progress::Read { records: state.records, buffered });
         Ok(Decided::Ours)
     }
 
     async fn cut_all(&mut self, force: Force) -> Result<Decided> {
-        while let Some(epoch) = self.cutter.cut(self.clock.now_us() / 1000, force) {
+        loop {
+            let now_ms = self.clock.now_us() / 1000;
+            let cut = shares::time(Share::Cut, || self.cutter.cut(now_ms, force));
+            let Some(epoch) = cut else { return Ok(Decided::Ours) };
             if self.step(&epoch).await? == Decided::Overtaken {
                 return Ok(Decided::Overtaken);
             }
             if *self.stop.borrow() {
-                break;
+                return Ok(Decided::Ours);
             }
         }
-        Ok(Decided::Ours)
     }
 
     /// One epoch; given up if it outlasts the stop's grace.

@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc as commands;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::shares::{self, Share};
 use super::sizes::bytes_of;
 use crate::envelope::change::Parsed;
 use crate::envelope::options::Options;
@@ -102,16 +103,22 @@ fn read(
     commands: &commands::Receiver<Command>,
 ) {
     while !batches.is_closed() {
-        let polled = obey(source.as_mut(), commands).and_then(|()| source.poll(POLL_WAIT));
+        let polled = shares::time(Share::Poll, || {
+            obey(source.as_mut(), commands).and_then(|()| source.poll(POLL_WAIT))
+        });
         let batch = match polled {
             Ok(polled) if polled.is_empty() => continue,
-            Ok(polled) => Ok(polled.into_iter().map(|p| hand_over(p, parser)).collect()),
+            Ok(polled) => Ok(shares::time(Share::Parse, || {
+                polled.into_iter().map(|p| hand_over(p, parser)).collect()
+            })),
             Err(error) => Err(error),
         };
         let ended = batch.is_err();
+        let since = Instant::now();
         if batches.blocking_send(batch).is_err() || ended {
             return;
         }
+        shares::add(Share::HeldBack, since);
     }
 }
 

@@ -5,10 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::Pipeline;
 use super::catalog::SourceTable;
 use super::rebuild::{numbered, replay};
+use super::shares::{self, Share};
 use crate::checkpoint::apply::apply;
 use crate::checkpoint::decide::{Decided, decide};
 use crate::checkpoint::decision::{DecidedEntry, Decision, FORMAT};
@@ -36,7 +38,9 @@ impl Pipeline {
         let number = self.last.as_ref().map_or(0, |d| d.epoch) + 1;
         let before = self.last.as_ref().map_or(i64::MIN, |d| d.time_us);
         let time_us = self.clock.now_us().max(before);
+        let since = Instant::now();
         self.tables.compact(&self.store, self.lake.merge_files, number).await?;
+        shares::add(Share::Compact, since);
         let tables = by_table(&epoch.changes);
         let mut input = Input { epoch: number, time_us, ..Input::default() };
         input.commit_us = epoch.last_commit_us.unwrap_or(time_us);
@@ -48,17 +52,23 @@ impl Pipeline {
         let letter_rows = dead::rows(&letters, number, time_us)?;
         self.tables.dead.append(&letter_rows, None, number)?;
         self.count(epoch, letters.len() as u64);
+        let since = Instant::now();
         let output = self.transform(&mut input, epoch.loading).await?;
+        shares::add(Share::Transform, since);
         failpoint::hit("transformed");
         let decision = self.stage(epoch, &input, output).await?;
-        match decide(&self.store, &decision).await? {
-            Decided::Overtaken => return Ok(Decided::Overtaken),
-            Decided::Ours => {}
+        let since = Instant::now();
+        let decided = decide(&self.store, &decision).await?;
+        shares::add(Share::Decide, since);
+        if decided == Decided::Overtaken {
+            return Ok(Decided::Overtaken);
         }
+        let since = Instant::now();
         apply(&self.store, &decision).await?;
+        shares::add(Share::Apply, since);
         self.forced.clear();
         self.stale_sources.clear();
-        self.after(&decision);
+        self.tending.start(&self.store, &decision);
         self.last = Some(decision);
         self.stop_if_all_bad(epoch, letters.len())?;
         Ok(Decided::Ours)
@@ -78,9 +88,11 @@ impl Pipeline {
             AppendTable::fresh(layout::raw(&folder), raw::schema(), Some(raw::PARTITION))
         });
         let list: Vec<&Change> = changes.iter().map(|(_, change)| *change).collect();
+        let since = Instant::now();
         for (date, rows) in raw::rows(&list, number, 0)? {
             raw_table.append(&rows, Some(&date), number)?;
         }
+        shares::add(Share::Raw, since);
         let Some(source) = self.catalog.get(name) else {
             self.warn_undeclared(name);
             return Ok(());
@@ -91,6 +103,7 @@ impl Pipeline {
         let Some(table) = self.tables.source.get_mut(&source.relation) else {
             return Err(Error::bug(format!("source \"{name}\" has no table")));
         };
+        let since = Instant::now();
         let resolved = resolve(&source.schema, table, changes, &mut self.window, &self.envelope)?;
         table.apply(&resolved.change, number)?;
         for (place, reason) in &resolved.dead {
@@ -108,6 +121,7 @@ impl Pipeline {
             let images = numbered(&resolved, |place| raw::seq(number, place))?;
             input.images.insert(source.relation.clone(), images);
         }
+        shares::add(Share::Current, since);
         Ok(())
     }
 
@@ -179,6 +193,7 @@ impl Pipeline {
             time_ms: input.time_us / 1000,
             retention_minutes: self.lake.retention_minutes,
         };
+        let since = Instant::now();
         let (entries, mut uploads) = self.tables.stage(stamp)?;
         let mut changes = Vec::new();
         for model in self.planned.models.iter().filter(|m| m.layer == MARTS) {
@@ -188,8 +203,11 @@ impl Pipeline {
                 uploads.push(file);
             }
         }
+        shares::add(Share::Encode, since);
         failpoint::hit("uploading");
+        let since = Instant::now();
         upload(&self.store, uploads).await?;
+        shares::add(Share::Upload, since);
         failpoint::hit("uploaded");
         for ((topic, partition), offset) in &epoch.offsets {
             self.offsets.entry(topic.to_string()).or_default().insert(*partition, *offset);

@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::task::JoinHandle;
 
-use super::Pipeline;
 use crate::checkpoint::decision::Decision;
 use crate::checkpoint::floor;
 use crate::lake::options::Options;
@@ -54,23 +53,21 @@ impl Tending {
         }
         due
     }
-}
 
-impl Pipeline {
     /// Starts what is due after an epoch, unless the last of it still runs.
-    pub(super) fn after(&mut self, decision: &Decision) {
-        if self.tending.running.as_ref().is_some_and(|task| !task.is_finished()) {
+    pub fn start(&mut self, store: &Store, decision: &Decision) {
+        if self.running.as_ref().is_some_and(|task| !task.is_finished()) {
             return;
         }
-        let due = self.tending.due(decision);
+        let due = self.due(decision);
         let prune = (decision.epoch.is_multiple_of(PRUNE_EPOCHS)
-            && decision.epoch > self.tending.decisions_kept)
-            .then(|| decision.epoch - self.tending.decisions_kept);
+            && decision.epoch > self.decisions_kept)
+            .then(|| decision.epoch - self.decisions_kept);
         if due.is_empty() && prune.is_none() {
             return;
         }
-        let store = self.store.clone();
-        self.tending.running = Some(tokio::spawn(async move {
+        let store = store.clone();
+        self.running = Some(tokio::spawn(async move {
             let mut failed = BTreeSet::new();
             for (table, version) in due {
                 if let Err(error) = tend::checkpoint(&store, &table, version, version).await {

@@ -15,6 +15,7 @@ pub mod capture;
 mod client;
 pub mod embedded;
 mod fault;
+pub mod fill;
 mod gap;
 pub mod kafka;
 mod lane;

@@ -1,0 +1,137 @@
+//! Row images of one table, decoded in order: a row for each change, its key alone for a delete.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, TimestampMicrosecondArray};
+use arrow::compute::concat_batches;
+
+use super::{Counts, schema};
+use crate::envelope::change::{Change, Malformed, Op};
+use crate::envelope::options::Options;
+use crate::envelope::rows::{Gaps, RowDecoder};
+use crate::envelope::schema::TableSchema;
+use crate::error::{Error, Result};
+
+/// The row of a change that has none: a truncate.
+pub(super) const NO_ROW: usize = usize::MAX;
+
+/// A change that decoded, with its row in the decoded batch.
+pub(super) struct Decoded<'a> {
+    pub place: usize,
+    pub change: &'a Change,
+    pub gaps: Gaps,
+    /// Row of the old key, for the second half of a key change.
+    pub moved_from: Option<usize>,
+    pub row: usize,
+}
+
+/// Changes that could not be decoded, by place, with the reason.
+pub(super) type DeadPlaces = Vec<(usize, String)>;
+
+/// Every change gets a row of its own, a delete one with only its key; truncates get none.
+pub(super) fn decode<'a>(
+    table: &TableSchema,
+    changes: &[(usize, &'a Change)],
+    options: &Options,
+    counts: &mut Counts,
+) -> Result<(Vec<Decoded<'a>>, RecordBatch, DeadPlaces)> {
+    let declared = Arc::new(table.clone());
+    let mut decoders = WireDecoders { declared, options, open: None, batches: Vec::new(), rows: 0 };
+    let mut decoded = Vec::with_capacity(changes.len());
+    let mut dead = Vec::new();
+    for (place, change) in changes {
+        let decoder = decoders.of(change)?;
+        let appended = match (change.op, &change.after, &change.key) {
+            (Op::Truncate, _, _) => Ok(None),
+            (Op::Delete, _, Some(key)) => decoder.append_key(key).map(|()| Some(Gaps::default())),
+            (Op::Delete, _, None) => Err(Malformed::new(
+                "a delete without a key can't name its row; give the table a primary key or \
+                 REPLICA IDENTITY FULL",
+            )),
+            (_, Some(after), _) => decoder.append(after).map(Some),
+            (_, None, _) => Err(Malformed::new("the event has no `after`")),
+        };
+        match appended {
+            Err(why) => dead.push((*place, why.reason)),
+            Ok(None) => decoded.push(Decoded {
+                place: *place,
+                change,
+                gaps: Gaps::default(),
+                moved_from: None,
+                row: NO_ROW,
+            }),
+            Ok(Some(gaps)) => {
+                let row = decoders.rows;
+                decoders.rows += 1;
+                let moved_from = match &change.moved_from {
+                    Some(old) if decoders.of(change)?.append_key(old).is_ok() => {
+                        decoders.rows += 1;
+                        Some(row + 1)
+                    }
+                    _ => None,
+                };
+                decoded.push(Decoded { place: *place, change, gaps, moved_from, row });
+            }
+        }
+    }
+    counts.infinities += decoders.infinities();
+    Ok((decoded, decoders.finish(table)?, dead))
+}
+
+/// A decoder per message schema: a message that brings one says how its own values are written.
+struct WireDecoders<'o> {
+    declared: Arc<TableSchema>,
+    options: &'o Options,
+    open: Option<(usize, RowDecoder)>,
+    batches: Vec<RecordBatch>,
+    rows: usize,
+}
+
+impl WireDecoders<'_> {
+    fn of(&mut self, change: &Change) -> Result<&mut RowDecoder> {
+        let wire = change.wire_schema.as_ref().map_or(0, |w| Arc::as_ptr(w) as usize);
+        if self.open.as_ref().is_none_or(|(open, _)| *open != wire) {
+            if let Some((_, mut decoder)) = self.open.take() {
+                self.batches.push(decoder.finish()?);
+            }
+            let schema = match &change.wire_schema {
+                Some(wire) => Arc::new(self.declared.written_as(wire)),
+                None => self.declared.clone(),
+            };
+            self.open = Some((wire, RowDecoder::new(schema, self.options)));
+        }
+        match &mut self.open {
+            Some((_, decoder)) => Ok(decoder),
+            None => Err(Error::bug("no decoder is open")),
+        }
+    }
+
+    fn infinities(&self) -> u64 {
+        self.open.as_ref().map_or(0, |(_, d)| d.infinities())
+    }
+
+    fn finish(mut self, table: &TableSchema) -> Result<RecordBatch> {
+        if let Some((_, mut decoder)) = self.open.take() {
+            self.batches.push(decoder.finish()?);
+        }
+        Ok(concat_batches(&table.arrow_schema(), &self.batches)?)
+    }
+}
+
+/// Adds commit time, transaction and position to each decoded row.
+pub(super) fn stamp(table: &TableSchema, decoded: &[Decoded<'_>], rows: &RecordBatch) -> Result<RecordBatch> {
+    let mut at = vec![None; rows.num_rows()];
+    let mut tx = vec![None; rows.num_rows()];
+    let mut lsn = vec![None; rows.num_rows()];
+    for item in decoded.iter().filter(|d| d.row != NO_ROW) {
+        at[item.row] = Some(item.change.commit_us);
+        tx[item.row] = item.change.tx_id;
+        lsn[item.row] = item.change.lsn;
+    }
+    let mut columns: Vec<ArrayRef> = rows.columns().to_vec();
+    columns.push(Arc::new(TimestampMicrosecondArray::from(at).with_timezone("UTC")));
+    columns.push(Arc::new(Int64Array::from(tx)));
+    columns.push(Arc::new(Int64Array::from(lsn)));
+    Ok(RecordBatch::try_new(schema(table), columns)?)
+}
+

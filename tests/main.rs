@@ -1,0 +1,11 @@
+//! The integration tests: one binary, since each would link DataFusion anew.
+//!
+//! - `scripts`: text cases that double as documentation: changes in, tables out.
+//! - `tidy`: the rules of the house: imports, sizes, names, licences.
+//!
+//! What needs real servers or other engines' eyes is Python, beside this file.
+
+#[path = "scripts/mod.rs"]
+mod scripts;
+#[path = "tidy/mod.rs"]
+mod tidy;

@@ -1,0 +1,3 @@
+select page, count(*) as visits
+from {{ source('shop', 'visits') }}
+group by page
