@@ -4,16 +4,8 @@
 //! a release build has none. It must never do anything but end the process.
 
 /// Every name that [`hit`] is called with; the recovery tests kill at each.
-pub const NAMES: [&str; 8] = [
-    "cut",
-    "transformed",
-    "uploading",
-    "uploaded",
-    "decided",
-    "entry-put",
-    "applied",
-    "recovered",
-];
+pub const NAMES: [&str; 8] =
+    ["cut", "transformed", "uploading", "uploaded", "decided", "entry-put", "applied", "recovered"];
 
 /// Ends the process here, if the environment says so.
 #[cfg(debug_assertions)]

@@ -16,6 +16,7 @@ pub mod load;
 pub mod project;
 pub mod reader;
 pub mod rebuild;
+pub mod reread;
 pub mod shares;
 pub mod sizes;
 pub mod step;
@@ -34,10 +35,10 @@ use crate::envelope;
 use crate::epoch::loading::{CutState, Phase};
 use crate::error::Result;
 use crate::failpoint;
+use crate::lake;
 use crate::lake::dedupe::Window;
 use crate::lake::store::Store;
 use crate::lake::tables::Tables;
-use crate::lake;
 use crate::transform::plan::Planned;
 use catalog::Catalog;
 use tending::Tending;
@@ -131,6 +132,11 @@ impl Pipeline {
     pub fn wants_rebuild(&self) -> bool {
         self.last.as_ref().is_some_and(|d| d.cut.phase == Phase::Done)
             && !(self.forced.is_empty() && self.stale_sources.is_empty())
+    }
+
+    /// The source tables that the project declares, as `schema.table`.
+    pub fn source_tables(&self) -> BTreeSet<Arc<str>> {
+        self.catalog.iter().map(|(name, _)| name.clone()).collect()
     }
 
     /// The tables in memory.

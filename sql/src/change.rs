@@ -30,7 +30,10 @@ pub struct ChangeBatch {
 impl ChangeBatch {
     /// No change to a relation of this schema.
     pub fn empty(schema: SchemaRef) -> Self {
-        Self { removed: RecordBatch::new_empty(schema.clone()), added: RecordBatch::new_empty(schema) }
+        Self {
+            removed: RecordBatch::new_empty(schema.clone()),
+            added: RecordBatch::new_empty(schema),
+        }
     }
 
     /// Whether nothing changes.
@@ -70,15 +73,14 @@ impl ChangeBatch {
         if cancelled.is_empty() {
             return Ok(self);
         }
-        let keep_removed = removed.iter().enumerate().filter_map(|(row, hash)| {
-            match cancelled.get_mut(hash) {
+        let keep_removed =
+            removed.iter().enumerate().filter_map(|(row, hash)| match cancelled.get_mut(hash) {
                 Some(left) if *left > 0 => {
                     *left -= 1;
                     None
                 }
                 _ => Some(row as u64),
-            }
-        });
+            });
         Ok(Self {
             removed: take_rows(&self.removed, keep_removed.collect())?,
             added: take_rows(&self.added, keep_added)?,

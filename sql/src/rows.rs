@@ -20,10 +20,8 @@ pub struct RowHasher {
 impl RowHasher {
     /// Over these column positions of `schema`.
     pub fn new(schema: &Schema, columns: Vec<usize>) -> Self {
-        let fields = columns
-            .iter()
-            .map(|c| SortField::new(schema.field(*c).data_type().clone()))
-            .collect();
+        let fields =
+            columns.iter().map(|c| SortField::new(schema.field(*c).data_type().clone())).collect();
         Self { columns, fields }
     }
 

@@ -7,7 +7,8 @@ from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
-from deltalake import DeltaTable
+import pyarrow
+from deltalake import DeltaTable, QueryBuilder
 from deltalake.exceptions import TableNotFoundError
 
 # Columns that say when freshet wrote a row, or in which order it met it: no part of equality.
@@ -22,7 +23,9 @@ class Lake:
 
     def table(self, path: str):
         """A table as it stands, an Arrow table."""
-        return DeltaTable(f"{self.url}/{path}", storage_options=self.options).to_pyarrow_table()
+        table = DeltaTable(f"{self.url}/{path}", storage_options=self.options)
+        # The query engine knows deletion vectors; `to_pyarrow_table` refuses them.
+        return pyarrow.table(QueryBuilder().register("it", table).execute("select * from it"))
 
     def rows(self, path: str) -> list[dict]:
         """The rows of a table; [] while there is none."""

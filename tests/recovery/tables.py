@@ -40,17 +40,27 @@ class Lake:
         query = QueryBuilder().register("t", table).execute("select * from t")
         return counted(pyarrow.table(query), aside)
 
-    def objects(self, folder: str) -> dict[str, bytes]:
-        """The objects of a folder by name, relative to the lake."""
+    def names(self, start: str) -> list[str]:
+        """Names of the objects in a folder, or of the one object, relative to the lake."""
         if not self.minio:
             root = Path(self.url)
-            files = sorted((root / folder).rglob("*"))
-            return {str(f.relative_to(root)): f.read_bytes() for f in files if f.is_file()}
-        bucket, prefix = self.url.removeprefix("s3://").split("/", 1)
-        s3 = self.minio.s3
-        read = lambda key: s3.get_object(Bucket=bucket, Key=key)["Body"].read()  # noqa: E731
-        keys = self.minio.keys(f"{prefix}/{folder}/", bucket)
-        return {key.removeprefix(f"{prefix}/"): read(key) for key in keys}
+            found = [root / start, *(root / start).rglob("*")]
+            return sorted(str(file.relative_to(root)) for file in found if file.is_file())
+        bucket, prefix = self._place()
+        return [key.removeprefix(f"{prefix}/") for key in self.minio.keys(f"{prefix}/{start}", bucket)]
+
+    def objects(self, start: str) -> dict[str, bytes]:
+        """The objects of a folder, or the one object, by name."""
+        if not self.minio:
+            return {name: (Path(self.url) / name).read_bytes() for name in self.names(start)}
+        bucket, prefix = self._place()
+        get = self.minio.s3.get_object
+        return {name: get(Bucket=bucket, Key=f"{prefix}/{name}")["Body"].read()
+                for name in self.names(start)}
+
+    def _place(self) -> list[str]:
+        """The bucket, and the lake's place in it."""
+        return self.url.removeprefix("s3://").split("/", 1)
 
     def decisions(self) -> list[dict]:
         """Every decision, in order."""

@@ -6,16 +6,16 @@ FRESHET_SEED repeats the moments as far as a machine can repeat them. FRESHET_LO
 
 import os
 import random
+import signal
 import time
-import uuid
 
 import pytest
 from stack.server import wait_until
 
 from .conftest import LONG
-from .program import Program, replaying
+from .program import replaying
+from .service import Service
 from .tables import Lake, assert_same
-from .topics import write_config
 
 KILLS = 50 if LONG else 12
 KILLS_ON_SERVERS = 50 if LONG else 5
@@ -46,39 +46,6 @@ def test_local_lake(program, capture, reference, moments, tmp_path):
     assert_same(program, Lake(lake), reference)
 
 
-class Service:
-    """serve and catch-up on a lake of their own on MinIO, reading the captured topics."""
-
-    def __init__(self, freshet, folder, kafka, minio, **changed) -> None:
-        self.program = Program(freshet, folder / "runs", {
-            "AWS_ACCESS_KEY_ID": minio.access_key, "AWS_SECRET_ACCESS_KEY": minio.secret_key,
-            "AWS_ENDPOINT_URL": minio.url, "AWS_ALLOW_HTTP": "true"})
-        self.lake = Lake(f"s3://freshet/{folder.name}-{uuid.uuid4().hex[:8]}", minio)
-        self.config = write_config(folder / "freshet.toml", kafka.bootstrap, self.lake.url,
-                                   endpoint=minio.url, **changed)
-
-    def serve(self):
-        return self.program.spawn("serve", "--config", self.config)
-
-    def catch_up(self, code: int = 0) -> str:
-        return self.program.expect(code, "catch-up", "--config", self.config)
-
-    def epoch(self) -> int:
-        """The last decided epoch; 0 on a lake without one."""
-        keys = self.lake.minio.keys(self.lake.url.removeprefix("s3://freshet/") + "/_freshet/epochs/")
-        return max((int(key.rsplit("/", 1)[1].removesuffix(".json")) for key in keys), default=0)
-
-    def await_epochs(self, more: int, run, seconds: float = 60.0) -> None:
-        """Waits until this many further epochs are decided."""
-        wanted = self.epoch() + more
-
-        def decided() -> bool:
-            assert run.running, f"it ended with {run.wait()}:\n{run.errors()}"
-            return self.epoch() >= wanted
-
-        wait_until(decided, seconds, f"epoch {wanted}: {run.errors()[-2000:]}")
-
-
 @pytest.fixture
 def service(freshet, tmp_path, topics, minio) -> Service:
     return Service(freshet, tmp_path, topics, minio)
@@ -91,26 +58,44 @@ def test_real_servers(service, reference, moments):
         run = service.serve() if number % 3 else service.program.spawn(
             "catch-up", "--config", service.config)
         if number % 2 == 0:
-            before, wait = service.epoch(), run
-            wait_until(lambda: not wait.running or service.epoch() > before, 60, "an epoch")  # noqa: B023
+            service.await_epochs(run)
         time.sleep(moments())
         killed += run.kill() == -9
-        free_lease(service)
+        service.await_free_lease()
     assert killed, "every run ended before it was killed"
     service.catch_up()
     assert_same(service.program, service.lake, reference)
 
 
-def free_lease(service) -> None:
-    """Waits until the dead holder's lease has run out."""
-    prefix = service.lake.url.removeprefix("s3://freshet/")
+def test_servers_restart_under_serve(service, reference, topics, minio):
+    """Kafka and MinIO go away while serve runs: it waits for each, and goes on by itself."""
+    run = service.serve()
+    service.await_epochs(run, 2)
+    topics.kill()
+    topics.start()
+    service.await_epochs(run, 3)
+    minio.kill()
+    wait_until(lambda: "unavailable" in run.errors(), 60, f"word of it: {run.errors()[-2000:]}")
+    assert run.running, run.errors()
+    minio.start()
+    service.await_epochs(run, 3)
+    wait_until(lambda: service.program.status(service.lake.url)["offsets"] == reference["offsets"],
+               120, "the end of the topics")
+    run.signal(signal.SIGTERM)
+    assert run.wait(10) == 0, run.errors()
+    service.catch_up()
+    assert_same(service.program, service.lake, reference)
 
-    def expired() -> bool:
-        objects = service.lake.minio.keys(f"{prefix}/_freshet/lease.json")
-        if not objects:
-            return True
-        import json
-        body = service.lake.minio.s3.get_object(Bucket="freshet", Key=objects[0])["Body"].read()
-        return json.loads(body)["expires_ms"] < time.time() * 1000
 
-    wait_until(expired, 30, "the lease's end")
+def test_exit_codes(service, reference, topics, minio):
+    """catch-up: 3 without Kafka, 3 without MinIO, 2 for a bad key, 0 when all is read."""
+    topics.stop()
+    said = service.catch_up(3)
+    assert topics.bootstrap in said, said
+    topics.start()
+    minio.stop()
+    said = service.catch_up(3)
+    assert minio.url in said or str(minio.port) in said, said
+    minio.start()
+    service.catch_up(0)
+    assert_same(service.program, service.lake, reference)

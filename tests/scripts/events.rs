@@ -63,9 +63,9 @@ impl Events {
             self.lsn,
             self.lsn,
         );
-        let headers = options.get("oldkey").map(|old| {
-            ("__debezium.oldkey".to_owned(), Bytes::from(format!(r#"{{"id":{old}}}"#)))
-        });
+        let headers = options
+            .get("oldkey")
+            .map(|old| ("__debezium.oldkey".to_owned(), Bytes::from(format!(r#"{{"id":{old}}}"#))));
         self.offset += 1;
         let record = Record {
             topic: Arc::from(format!("shop.public.{table}")),

@@ -37,5 +37,11 @@ fn every_case_ends_in_the_tables_it_tells() {
             failures.push(format!("{name}: {why}"));
         }
     }
-    assert!(failures.is_empty(), "{} of {} cases\n{}", failures.len(), paths.len(), failures.join("\n\n"));
+    assert!(
+        failures.is_empty(),
+        "{} of {} cases\n{}",
+        failures.len(),
+        paths.len(),
+        failures.join("\n\n")
+    );
 }

@@ -64,7 +64,7 @@ fn every_linked_crate_has_a_licence_that_we_may_pass_on() {
 /// An expression holds if one of its alternatives consists of allowed licences only.
 fn allowed(expression: &str) -> bool {
     let plain = expression.replace(['(', ')'], "").replace('/', " OR ");
-    plain.split(" OR ").any(|choice| {
-        choice.split(" AND ").all(|licence| ALLOWED.contains(&licence.trim()))
-    })
+    plain
+        .split(" OR ")
+        .any(|choice| choice.split(" AND ").all(|licence| ALLOWED.contains(&licence.trim())))
 }

@@ -157,7 +157,8 @@ fn lock_file(path: &std::path::Path) -> Result<File> {
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent).map_err(failed)?;
     }
-    let file = File::options().create(true).write(true).truncate(false).open(path).map_err(failed)?;
+    let file =
+        File::options().create(true).write(true).truncate(false).open(path).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(std::fs::TryLockError::WouldBlock) => Err(Error::Fenced(format!(

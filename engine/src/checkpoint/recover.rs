@@ -16,7 +16,9 @@ pub fn newest(names: &[String], floor: Option<u64>) -> Result<Option<String>> {
              \"{}\"",
             layout::EPOCHS
         ))
-        .with_hint("restore that folder from a backup; without it nobody knows which rows are current")),
+        .with_hint(
+            "restore that folder from a backup; without it nobody knows which rows are current",
+        )),
         _ => Ok(newest),
     }
 }

@@ -237,6 +237,15 @@ pub struct Drain {
     /// Where the lake is made [default: a new folder under the system's temporary one]
     #[arg(long, value_name = "URL")]
     pub lake: Option<String>,
+    /// The topics are PREFIX.public.customers and so on
+    #[arg(long, value_name = "PREFIX", default_value = "freshet_bench")]
+    pub prefix: String,
+    /// Fill with updates of the same rows alone, so that what is stored does not grow
+    #[arg(long)]
+    pub same_rows: bool,
+    /// Bytes of waiting records at most, as [epoch] buffer_bytes_max; queues and epochs follow it
+    #[arg(long, value_name = "BYTES", value_parser = at_least_one())]
+    pub buffer_bytes: Option<u64>,
     /// Also keep the models of this dbt project current [default: raw and current rows alone]
     #[arg(long, value_name = "DIR")]
     pub models: Option<PathBuf>,

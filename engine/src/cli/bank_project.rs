@@ -48,8 +48,20 @@ files![
 
 /// The project, checked.
 pub fn load() -> Result<Project> {
-    let files: BTreeMap<String, String> =
-        FILES.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
+    load_files(|_| true)
+}
+
+/// The project's sources alone: raw events and current rows, no model.
+pub fn sources() -> Result<Project> {
+    load_files(|path| path == "dbt_project.yml" || path.ends_with("_sources.yml"))
+}
+
+fn load_files(wanted: impl Fn(&str) -> bool) -> Result<Project> {
+    let files: BTreeMap<String, String> = FILES
+        .iter()
+        .filter(|(path, _)| wanted(path))
+        .map(|(path, text)| ((*path).to_owned(), (*text).to_owned()))
+        .collect();
     let target = Target {
         name: "freshet".to_owned(),
         schema: "analytics".to_owned(),
@@ -91,5 +103,6 @@ mod tests {
     #[test]
     fn it_loads() {
         assert!(load().unwrap().models.len() >= 14);
+        assert_eq!((sources().unwrap().models.len(), sources().unwrap().sources.len()), (0, 3));
     }
 }

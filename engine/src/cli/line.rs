@@ -32,6 +32,8 @@ pub struct Line<'l> {
     pub epoch: epoch::options::Options,
     /// The topic of BEGIN and END, where there is one.
     pub transaction_topic: Option<String>,
+    /// The topics that are read, where they are listed; empty for all of the project's tables.
+    pub topics: Vec<String>,
     /// Opens the source.
     pub source: &'l OpenSource<'l>,
     /// Random cuts, in tests.
@@ -53,7 +55,9 @@ impl Line<'_> {
             match run {
                 Ok(Decided::Ours) => return Ok(pipeline),
                 Ok(Decided::Overtaken) => {
-                    tracing::warn!("an older instance decided an epoch first; reading the lake anew");
+                    tracing::warn!(
+                        "an older instance decided an epoch first; reading the lake anew"
+                    );
                     pipeline.close().await?;
                 }
                 Err(error) => {
@@ -66,6 +70,18 @@ impl Line<'_> {
         }
     }
 
+    /// Declared tables whose topics are read: the cut waits for their events.
+    fn subscribed(&self, pipeline: &Pipeline) -> BTreeSet<Arc<str>> {
+        let mut tables = pipeline.source_tables();
+        if !self.topics.is_empty() {
+            tables.retain(|table| {
+                let ending = format!(".{table}");
+                self.topics.iter().any(|topic| topic.ends_with(&ending))
+            });
+        }
+        tables
+    }
+
     async fn once(
         &self,
         pipeline: &mut Pipeline,
@@ -75,7 +91,7 @@ impl Line<'_> {
         let source = (self.source)(&pipeline.offsets())?;
         let topics = Topics {
             transaction_topic: self.transaction_topic.as_deref().map(Arc::from),
-            tables: BTreeSet::new(),
+            tables: self.subscribed(pipeline),
         };
         let cutter = match pipeline.cut_state() {
             Some(state) => Cutter::resume(self.epoch.clone(), topics, state),

@@ -65,7 +65,8 @@ pub async fn connector(
         Connector::Apply => {
             let config = config()?;
             let topic = config.kafka.transaction_topic();
-            let partitions = topic.and_then(|topic| partitions_of(&config.kafka, &topic).ok()).flatten();
+            let partitions =
+                topic.and_then(|topic| partitions_of(&config.kafka, &topic).ok()).flatten();
             let options = section(config)?;
             connector::apply(&options, partitions).await?;
             println!("connector {} runs", options.name);

@@ -48,7 +48,8 @@ pub async fn ask(
     let session = Session::new()?;
     session.set_time(decision.time_us);
     for (schema, name) in session.names_in(query).map_err(|e| Error::invalid(e.to_string()))? {
-        let found = decision.tables.iter().find(|(path, _)| matches(path, schema.as_deref(), &name));
+        let found =
+            decision.tables.iter().find(|(path, _)| matches(path, schema.as_deref(), &name));
         let Some((path, standing)) = found else {
             let known: Vec<String> = decision.tables.keys().map(|p| p.replace('/', ".")).collect();
             let all = known.iter().map(String::as_str);

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use super::args::Replay;
 use super::bank_project;
 use super::line::{Line, stop_signal};
-use crate::clock::SystemClock;
 use crate::checkpoint;
+use crate::clock::SystemClock;
 use crate::envelope;
 use crate::epoch::options::Options as EpochOptions;
 use crate::error::Result;
@@ -51,6 +51,7 @@ pub async fn run(options: &Replay) -> Result<ExitCode> {
             ..defaults
         },
         transaction_topic: options.transaction_topic.clone(),
+        topics: Vec::new(),
         source: &source,
         random: options.cut_seed.map(|seed| RandomCuts {
             seed,

@@ -82,9 +82,8 @@ async fn run(
     watcher: &mut (dyn FnMut(Progress<'_>) + Send),
 ) -> Result<()> {
     let project = project::load(&config.models.dir, &config.models.vars)?;
-    let source = |offsets: &_| {
-        Ok(Box::new(KafkaSource::open(&config.kafka, offsets)?) as Box<dyn Source>)
-    };
+    let source =
+        |offsets: &_| Ok(Box::new(KafkaSource::open(&config.kafka, offsets)?) as Box<dyn Source>);
     let line = Line {
         project: &project,
         settings: Settings {
@@ -95,6 +94,7 @@ async fn run(
         },
         epoch: config.epoch.clone(),
         transaction_topic: config.kafka.transaction_topic(),
+        topics: config.kafka.topics.clone(),
         source: &source,
         random: None,
         stop,

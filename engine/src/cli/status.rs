@@ -101,7 +101,8 @@ fn as_text(lake: &str, decision: &Decision) -> String {
             Mode::Rebuild => "made anew from raw",
         };
         let name = format!("{}.{}", model.layer, model.name);
-        let why = if model.reason.is_empty() { String::new() } else { format!(": {}", model.reason) };
+        let why =
+            if model.reason.is_empty() { String::new() } else { format!(": {}", model.reason) };
         line(format!("{name:<34} {:>12} {:>10}  {how}{why}", model.rows, model.changed));
     }
     line(String::new());

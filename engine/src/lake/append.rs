@@ -74,7 +74,12 @@ impl AppendTable {
     }
 
     /// Adds rows that belong to one value of the partition column.
-    pub fn append(&mut self, rows: &RecordBatch, partition: Option<&str>, epoch: u64) -> Result<()> {
+    pub fn append(
+        &mut self,
+        rows: &RecordBatch,
+        partition: Option<&str>,
+        epoch: u64,
+    ) -> Result<()> {
         if rows.num_rows() == 0 {
             return Ok(());
         }
@@ -128,7 +133,10 @@ impl AppendTable {
         let staged = |f: &FileEntry| self.actions.adds.iter().any(|(a, _)| a.path == f.path);
         for file in self.files.iter().filter(|f| f.size < MERGED_BYTES_MIN && !staged(f)) {
             let kib = usize::try_from(file.size / 16_384).unwrap_or(0).max(1);
-            classes.entry((file.partition.as_deref(), kib.ilog(merge_files))).or_default().push(file);
+            classes
+                .entry((file.partition.as_deref(), kib.ilog(merge_files)))
+                .or_default()
+                .push(file);
         }
         let due = classes.into_values().find(|files| files.len() >= merge_files)?;
         Some(due.into_iter().cloned().collect())
@@ -171,7 +179,10 @@ impl AppendTable {
 
     async fn read(&self, store: &Store, entry: &FileEntry) -> Result<RecordBatch> {
         let path = format!("{}/{}", self.path, entry.path);
-        let body = store.get(&path).await?;
+        let body = match self.uploads.iter().find(|upload| upload.path == path) {
+            Some(upload) => Some(upload.body.clone()),
+            None => store.get(&path).await?,
+        };
         let body = body.ok_or_else(|| Error::corrupt(format!("file \"{path}\" is missing")))?;
         decode(body, &self.schema, &path)
     }

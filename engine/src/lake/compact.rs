@@ -38,7 +38,8 @@ impl Table {
     }
 
     fn crowded_class(&self, merge_files: usize) -> Option<Vec<u32>> {
-        let mut classes: std::collections::BTreeMap<u32, Vec<u32>> = std::collections::BTreeMap::new();
+        let mut classes: std::collections::BTreeMap<u32, Vec<u32>> =
+            std::collections::BTreeMap::new();
         for (number, file) in &self.files {
             let class = (file.live_rows() / CLASS_ROWS).max(1).ilog(merge_files);
             classes.entry(class).or_default().push(*number);

@@ -73,7 +73,9 @@ impl Window {
 
 fn identity(change: &Change, position: i64) -> u128 {
     let mut text = Vec::with_capacity(128);
-    for part in [change.connector.as_bytes(), change.table.as_bytes(), op_word(change.op).as_bytes()] {
+    for part in
+        [change.connector.as_bytes(), change.table.as_bytes(), op_word(change.op).as_bytes()]
+    {
         text.extend_from_slice(part);
         text.push(0);
     }
@@ -82,7 +84,9 @@ fn identity(change: &Change, position: i64) -> u128 {
         None => {
             let order = change.tx.map_or(0, |t| t.total_order);
             text.extend_from_slice(&order.to_le_bytes());
-            text.extend_from_slice(change.after.as_deref().or(change.before.as_deref()).unwrap_or_default());
+            text.extend_from_slice(
+                change.after.as_deref().or(change.before.as_deref()).unwrap_or_default(),
+            );
         }
     }
     text.push(0);

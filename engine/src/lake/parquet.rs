@@ -39,7 +39,8 @@ pub fn encode(batch: &RecordBatch, effort: Effort) -> Result<Bytes> {
         .set_created_by("freshet".to_owned())
         .build();
     let mut file = Vec::new();
-    let mut writer = ArrowWriter::try_new(&mut file, batch.schema(), Some(properties)).map_err(broken)?;
+    let mut writer =
+        ArrowWriter::try_new(&mut file, batch.schema(), Some(properties)).map_err(broken)?;
     writer.write(batch).map_err(broken)?;
     writer.close().map_err(broken)?;
     Ok(Bytes::from(file))

@@ -91,7 +91,9 @@ fn batch(list: &[(usize, &Change)], epoch: u64) -> Result<RecordBatch> {
         schema(),
         vec![
             Arc::new(Int64Array::from(vec![epoch_number; list.len()])),
-            Arc::new(list.iter().map(|(place, _)| Some(seq(epoch, *place))).collect::<Int64Array>()),
+            Arc::new(
+                list.iter().map(|(place, _)| Some(seq(epoch, *place))).collect::<Int64Array>(),
+            ),
             words(&|c| op_word(c.op)),
             words(&|c| read_word(c.initial)),
             texts(&|c| c.key.clone())?,
@@ -162,7 +164,8 @@ pub fn changes(batch: &RecordBatch, table: &Arc<str>) -> Result<Vec<(i64, Change
     };
     let text = |name: &str| column(name).map(|c| c.as_string::<i32>().clone());
     let int = |name: &str| column(name).map(|c| c.as_primitive::<Int64Type>().clone());
-    let (op, read, connector, topic) = (text("op")?, text("read")?, text("connector")?, text("topic")?);
+    let (op, read, connector, topic) =
+        (text("op")?, text("read")?, text("connector")?, text("topic")?);
     let images = ["key", "before", "after", "moved_from", "moved_to"].map(text);
     let [key, before, after, moved_from, moved_to] = images;
     let (key, before, after) = (key?, before?, after?);

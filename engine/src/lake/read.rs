@@ -13,7 +13,11 @@ use super::vector;
 use crate::error::{Error, Result};
 
 /// All live rows of a table at a version, file by file; a partition column comes last.
-pub async fn rows(store: &Store, table: &str, version: u64) -> Result<(SchemaRef, Vec<RecordBatch>)> {
+pub async fn rows(
+    store: &Store,
+    table: &str,
+    version: u64,
+) -> Result<(SchemaRef, Vec<RecordBatch>)> {
     let loaded = load::read(store, table, Some(version)).await?;
     let partition = loaded.files.iter().any(|f| f.partition.is_some());
     let mut fields = loaded.schema.fields().to_vec();
@@ -45,7 +49,8 @@ pub async fn rows(store: &Store, table: &str, version: u64) -> Result<(SchemaRef
 fn with_date(batch: &RecordBatch, value: &str) -> Result<RecordBatch> {
     let text = arrow::array::StringArray::from(vec![value]);
     let date = arrow::compute::cast(&text, &DataType::Date32)?;
-    let day = date.as_any().downcast_ref::<Date32Array>().filter(|d| d.is_valid(0)).map(|d| d.value(0));
+    let day =
+        date.as_any().downcast_ref::<Date32Array>().filter(|d| d.is_valid(0)).map(|d| d.value(0));
     let days = Date32Array::from(vec![day; batch.num_rows()]);
     let mut fields = batch.schema().fields().to_vec();
     fields.push(Arc::new(Field::new(super::raw::PARTITION, DataType::Date32, true)));

@@ -61,8 +61,9 @@ impl Store {
         let root = made.map_err(|e| {
             Error::unavailable(format!("cannot make the lake folder \"{folder}\""), e)
         })?;
-        let objects = LocalFileSystem::new_with_prefix(&root)
-            .map_err(|e| Error::unavailable(format!("cannot open the lake folder \"{folder}\""), e))?;
+        let objects = LocalFileSystem::new_with_prefix(&root).map_err(|e| {
+            Error::unavailable(format!("cannot open the lake folder \"{folder}\""), e)
+        })?;
         Ok(Self {
             objects: Arc::new(objects.with_automatic_cleanup(false)),
             name: root.display().to_string(),
@@ -72,11 +73,11 @@ impl Store {
 
     fn open_s3(options: &Options, rest: &str) -> Result<Self> {
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-        let mut builder = AmazonS3Builder::from_env()
-            .with_bucket_name(bucket)
-            .with_region(&options.s3_region);
+        let mut builder =
+            AmazonS3Builder::from_env().with_bucket_name(bucket).with_region(&options.s3_region);
         if let Some(endpoint) = &options.s3_endpoint {
-            builder = builder.with_endpoint(endpoint).with_allow_http(endpoint.starts_with("http:"));
+            builder =
+                builder.with_endpoint(endpoint).with_allow_http(endpoint.starts_with("http:"));
         }
         let s3 = builder.build().map_err(|e| {
             Error::invalid(format!("lake.url \"{}\": {e}", options.url)).with_hint(

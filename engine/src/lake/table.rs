@@ -324,8 +324,7 @@ fn stage_file(
         return Ok(());
     }
     if file.logged.is_none() {
-        let effort =
-            if file.change == DataChange::Layout { Effort::Small } else { Effort::Quick };
+        let effort = if file.change == DataChange::Layout { Effort::Small } else { Effort::Quick };
         let body = encode(&file.rows, effort)?;
         file.size = i64::try_from(body.len()).unwrap_or(i64::MAX);
         uploads.push(Upload { path: format!("{table}/{}", file.path), body });

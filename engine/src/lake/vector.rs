@@ -62,7 +62,11 @@ pub fn encode(table: &str, rows: &RoaringBitmap) -> Result<Encoded> {
 }
 
 /// Reads the vector that a log entry names.
-pub async fn read(store: &Store, table: &str, at: &DeletionVectorDescriptor) -> Result<RoaringBitmap> {
+pub async fn read(
+    store: &Store,
+    table: &str,
+    at: &DeletionVectorDescriptor,
+) -> Result<RoaringBitmap> {
     let bad = |why: &str| Error::corrupt(format!("deletion vector of \"{table}\": {why}"));
     let size = usize::try_from(at.size_in_bytes).map_err(|_| bad("negative size"))?;
     let data = match at.storage_type {

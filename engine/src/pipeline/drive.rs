@@ -9,6 +9,7 @@ use tokio::sync::{oneshot, watch};
 use super::Pipeline;
 use super::reader::{Read, Reader};
 use super::shares::{self, Share};
+use super::sizes::content_bytes;
 use crate::checkpoint::decide::Decided;
 use crate::checkpoint::decision::Decision;
 use crate::clock::Clock;
@@ -62,6 +63,8 @@ pub enum Progress<'p> {
     Read {
         /// Records since the start of the run.
         records: u64,
+        /// Bytes of their keys and values.
+        bytes: u64,
         /// Bytes that wait for a cut.
         buffered: usize,
     },
@@ -93,6 +96,7 @@ struct State {
     paused: BTreeSet<TopicPartition>,
     ends: Option<oneshot::Receiver<Result<BTreeMap<TopicPartition, i64>>>>,
     records: u64,
+    bytes: u64,
     until_random_cut: u64,
 }
 
@@ -157,6 +161,7 @@ impl Driver<'_> {
                         state.at_end.remove(&(item.topic.clone(), item.partition));
                     }
                     state.records += 1;
+                    state.bytes += content_bytes(item.bytes);
                     self.cutter.push(item, now_ms);
                     if let Some(random) = &mut self.random {
                         state.until_random_cut -= 1;
@@ -173,7 +178,7 @@ impl Driver<'_> {
         }
         shares::add(Share::Cut, since);
         let buffered = self.cutter.buffered_bytes();
-        (self.watcher)(Progress::Read { records: state.records, buffered });
+        (self.watcher)(Progress::Read { records: state.records, bytes: state.bytes, buffered });
         Ok(Decided::Ours)
     }
 

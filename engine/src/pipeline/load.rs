@@ -50,8 +50,7 @@ pub async fn open(
             None => Table::fresh(spec.clone()),
         };
         let has_raw = version(&layout::raw(&source.folder)).is_some();
-        if table.version().is_some() && table.is_restarted()
-            || table.version().is_none() && has_raw
+        if table.version().is_some() && table.is_restarted() || table.version().is_none() && has_raw
         {
             stale_sources.insert(source.relation.clone());
         }

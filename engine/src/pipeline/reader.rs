@@ -26,6 +26,7 @@ const BATCHES_AHEAD: usize = 8;
 const POLL_WAIT: Duration = Duration::from_millis(20);
 
 /// What the thread hands over.
+#[expect(clippy::large_enum_variant, reason = "nearly all are items: boxing each costs more")]
 #[derive(Debug)]
 pub enum Read {
     /// A record, parsed.

@@ -15,14 +15,14 @@ use crate::lake::store::Store;
 use crate::lake::table::Table;
 use crate::transform::history::SourceImages;
 
-/// Works every raw event of a source in again, then those of the running epoch, from an empty table.
+/// Works every raw event of a source in again, those of the running epoch included, from an empty
+/// table.
 ///
 /// Numbers of images are those of raw, so that a rebuilt history equals the one that was followed.
 pub async fn replay(
     store: &Store,
     source: &SourceTable,
     raw_table: Option<&AppendTable>,
-    running: &[(i64, Change)],
     options: &Options,
 ) -> Result<(Resolved, BTreeMap<usize, i64>)> {
     let mut events: Vec<(i64, Change)> = Vec::new();
@@ -31,7 +31,6 @@ pub async fn replay(
             events.extend(raw::changes(&batch, &source.schema.name)?);
         }
     }
-    events.extend(running.iter().cloned());
     events.sort_by_key(|(seq, _)| *seq);
     let numbers = events.iter().enumerate().map(|(place, (seq, _))| (place, *seq)).collect();
     let list: Vec<(usize, &Change)> =
@@ -57,11 +56,7 @@ pub fn numbered(resolved: &Resolved, number: impl Fn(usize) -> i64) -> Result<So
         }
     }
     let mut fields = rows.schema().fields().to_vec();
-    fields.push(Arc::new(Field::new(
-        freshet_sql::maintain::images::SEQ,
-        DataType::Int64,
-        false,
-    )));
+    fields.push(Arc::new(Field::new(freshet_sql::maintain::images::SEQ, DataType::Int64, false)));
     let mut columns: Vec<ArrayRef> = rows.columns().to_vec();
     columns.push(Arc::new(Int64Array::from(numbers)));
     let rows = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;

@@ -11,3 +11,8 @@ pub fn bytes_of(record: &Record) -> usize {
     let value = record.value.as_ref().map_or(0, bytes::Bytes::len);
     key + value + CHANGE_BYTES
 }
+
+/// Of such a measure, the bytes of key and value.
+pub fn content_bytes(measured: usize) -> u64 {
+    measured.saturating_sub(CHANGE_BYTES) as u64
+}

@@ -45,10 +45,19 @@ impl Pipeline {
         let mut input = Input { epoch: number, time_us, ..Input::default() };
         input.commit_us = epoch.last_commit_us.unwrap_or(time_us);
         let mut letters: Vec<DeadLetter> = epoch.dead.clone();
-        self.remake(&mut input, &tables, epoch.loading).await?;
         for (name, changes) in &tables {
             self.take_in(name, changes, &mut input, &mut letters)?;
         }
+        if let (Loading::Finishing { reread: true }, Some(read_us)) =
+            (epoch.loading, epoch.state.read_us)
+        {
+            for (name, gone) in self.not_found(read_us)? {
+                let first = tables.get(&name).map_or(0, Vec::len);
+                let places: Vec<_> = gone.iter().enumerate().map(|(i, c)| (first + i, c)).collect();
+                self.take_in(&name, &places, &mut input, &mut letters)?;
+            }
+        }
+        self.remake(&mut input, epoch.loading).await?;
         let letter_rows = dead::rows(&letters, number, time_us)?;
         self.tables.dead.append(&letter_rows, None, number)?;
         self.count(epoch, letters.len() as u64);
@@ -89,7 +98,9 @@ impl Pipeline {
         });
         let list: Vec<&Change> = changes.iter().map(|(_, change)| *change).collect();
         let since = Instant::now();
-        for (date, rows) in raw::rows(&list, number, 0)? {
+        for (date, rows) in
+            raw::rows(&list, number, changes.first().map_or(0, |(place, _)| *place))?
+        {
             raw_table.append(&rows, Some(&date), number)?;
         }
         shares::add(Share::Raw, since);
@@ -98,6 +109,9 @@ impl Pipeline {
             return Ok(());
         };
         if self.stale_sources.contains(&source.relation) {
+            for (_, change) in changes {
+                self.window.admit(change);
+            }
             return Ok(());
         }
         let Some(table) = self.tables.source.get_mut(&source.relation) else {
@@ -107,7 +121,7 @@ impl Pipeline {
         let resolved = resolve(&source.schema, table, changes, &mut self.window, &self.envelope)?;
         table.apply(&resolved.change, number)?;
         for (place, reason) in &resolved.dead {
-            if let Some((_, change)) = changes.get(*place) {
+            if let Some((_, change)) = changes.iter().find(|(at, _)| at == place) {
                 letters.push((record_of(change), reason.clone()));
             }
         }
@@ -127,12 +141,7 @@ impl Pipeline {
 
     /// What must be made anew from raw in this epoch: sources under new columns, and the history
     /// that forced snapshots are folded from.
-    async fn remake(
-        &mut self,
-        input: &mut Input,
-        running: &TableChanges<'_>,
-        loading: Loading,
-    ) -> Result<()> {
+    async fn remake(&mut self, input: &mut Input, loading: Loading) -> Result<()> {
         input.forced = if matches!(loading, Loading::Finishing { .. }) {
             self.planned.models.iter().map(|m| m.name.clone()).collect()
         } else {
@@ -155,15 +164,9 @@ impl Pipeline {
             if !stale && !wanted.contains(&source.relation) {
                 continue;
             }
-            let running: Vec<(i64, Change)> = running
-                .get(&source.schema.name)
-                .into_iter()
-                .flatten()
-                .map(|(place, change)| (raw::seq(input.epoch, *place), (*change).clone()))
-                .collect();
             let raw_table = self.tables.raw.get(&source.folder);
             let (resolved, numbers) =
-                replay(&self.store, &source, raw_table, &running, &self.envelope).await?;
+                replay(&self.store, &source, raw_table, &self.envelope).await?;
             let images =
                 numbered(&resolved, |place| numbers.get(&place).copied().unwrap_or_default())?;
             input.history.insert(source.relation.clone(), images);
@@ -293,4 +296,3 @@ fn record_of(change: &Change) -> Record {
         headers: Vec::new(),
     }
 }
-

@@ -43,9 +43,10 @@ impl Tending {
     fn due(&mut self, decision: &Decision) -> Vec<(String, u64)> {
         let mut due = Vec::new();
         for (table, standing) in &decision.tables {
-            let done = self.done.entry(table.clone()).or_insert_with(|| {
-                standing.version - standing.version % self.checkpoint_commits
-            });
+            let done = self
+                .done
+                .entry(table.clone())
+                .or_insert_with(|| standing.version - standing.version % self.checkpoint_commits);
             if standing.version >= *done + self.checkpoint_commits {
                 *done = standing.version;
                 due.push((table.clone(), standing.version));

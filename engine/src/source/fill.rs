@@ -123,7 +123,10 @@ impl Filler {
         self.producer.flush(FLUSH).map_err(|e| failed(&self.brokers, "flushing", e))?;
         match self.failures.load(Ordering::Relaxed) {
             0 => Ok(()),
-            lost => Err(Error::failed(format!("kafka at {}: {lost} records were refused", self.brokers))),
+            lost => Err(Error::failed(format!(
+                "kafka at {}: {lost} records were refused",
+                self.brokers
+            ))),
         }
     }
 }

@@ -120,12 +120,8 @@ fn without_number(snapshot: &PlannedSnapshot, rows: &RecordBatch) -> Result<Reco
 
 /// Hashes the keys query's rows like stored versions: same columns, same types.
 fn key_hashes(snapshot: &PlannedSnapshot, keys: &RecordBatch) -> Result<Vec<u128>> {
-    let fields: Vec<_> = snapshot
-        .spec
-        .unique_key
-        .iter()
-        .map(|k| snapshot.spec.query.field(*k).clone())
-        .collect();
+    let fields: Vec<_> =
+        snapshot.spec.unique_key.iter().map(|k| snapshot.spec.query.field(*k).clone()).collect();
     let schema = Arc::new(arrow::datatypes::Schema::new(fields));
     let columns = keys.columns()[1..]
         .iter()

@@ -149,12 +149,8 @@ impl Planned {
             let images = session.add(&image_relation(&source.relation), schema)?;
             planned.insert(source.relation.clone(), PlannedSource { live, images });
         }
-        let mut planner = Planner {
-            session: &session,
-            sources,
-            audit: BTreeMap::new(),
-            plans: BTreeMap::new(),
-        };
+        let mut planner =
+            Planner { session: &session, sources, audit: BTreeMap::new(), plans: BTreeMap::new() };
         let mut models = Vec::new();
         for model in project.models.iter().filter(|m| m.is_stored()) {
             models.push(planner.model(model).await?);
@@ -202,7 +198,9 @@ impl Planner<'_> {
         reject_duplicates(&query.schema()).map_err(here)?;
         self.plans.insert(model.name.clone(), plan.clone());
         let snapshot = match &model.materialized {
-            Materialized::Snapshot(config) => Some(self.snapshot(model, config, &query, &lineage, plan).await?),
+            Materialized::Snapshot(config) => {
+                Some(self.snapshot(model, config, &query, &lineage, plan).await?)
+            }
             _ => None,
         };
         let schema = snapshot.as_ref().map_or_else(|| query.schema(), |s| s.spec.schema());

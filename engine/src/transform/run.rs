@@ -67,10 +67,10 @@ impl Planned {
     pub async fn run(&self, tables: &mut Tables, input: &Input) -> Result<Output> {
         self.session.set_time(input.time_us);
         let mut changed = input.changed.clone();
-        for relation in &input.changed {
-            if let (Some(source), Some(table)) =
-                (self.sources.get(relation), tables.source.get_mut(relation))
-            {
+        for (relation, source) in &self.sources {
+            // A forced model may read what moved in epochs that ran no model: an initial read's.
+            let moved = input.changed.contains(relation) || !input.forced.is_empty();
+            if moved && let Some(table) = tables.source.get_mut(relation) {
                 source.live.set(table.scan()?);
             }
         }
@@ -144,7 +144,8 @@ impl Planned {
                 let fresh = self.session.run(&model.query).await?;
                 let stored = own_table(tables, model).scan()?;
                 let epoch = i64::try_from(input.epoch).unwrap_or(i64::MAX);
-                let change = at_epoch_end(snapshot, &fresh, &stored, input.commit_us, epoch).await?;
+                let change =
+                    at_epoch_end(snapshot, &fresh, &stored, input.commit_us, epoch).await?;
                 return Ok((Some(change), Mode::EpochEnd, reason.clone()));
             }
         };

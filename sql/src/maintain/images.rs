@@ -31,6 +31,9 @@ pub struct PerImage {
     pub source: String,
 }
 
+/// The plan that scans a source's images, and the source's key columns; `None` for what is no source.
+pub type ImageScan<'a> = dyn Fn(&str) -> Option<(LogicalPlan, Vec<String>)> + 'a;
+
 /// Why a query can't be run image by image.
 pub type Reason = String;
 
@@ -40,7 +43,7 @@ pub type Reason = String;
 pub fn per_image(
     plan: &LogicalPlan,
     unique_key: &[String],
-    image_scan: &dyn Fn(&str) -> Option<(LogicalPlan, Vec<String>)>,
+    image_scan: &ImageScan<'_>,
 ) -> Result<std::result::Result<PerImage, Reason>> {
     let mut walk = Walk { image_scan, source: None };
     let rewritten = match walk.rewrite(plan)? {
@@ -83,7 +86,7 @@ struct Rewritten {
 }
 
 struct Walk<'a> {
-    image_scan: &'a dyn Fn(&str) -> Option<(LogicalPlan, Vec<String>)>,
+    image_scan: &'a ImageScan<'a>,
     source: Option<(String, LogicalPlan, Vec<String>)>,
 }
 
@@ -115,9 +118,8 @@ impl Walk<'_> {
                 if has_subquery(&node.predicate) {
                     return Ok(Err("it has a subquery".to_owned()));
                 }
-                let plan = LogicalPlanBuilder::from(input.plan)
-                    .filter(node.predicate.clone())?
-                    .build()?;
+                let plan =
+                    LogicalPlanBuilder::from(input.plan).filter(node.predicate.clone())?.build()?;
                 Ok(Ok(Rewritten { plan, origins: input.origins }))
             }),
             LogicalPlan::Window(node) => self.window(node),
@@ -189,7 +191,8 @@ impl Walk<'_> {
             columns.push(col(ident(&name)).alias(expr.schema_name().to_string()));
             windows.push(call);
         }
-        let plan = LogicalPlanBuilder::from(input.plan).window(windows)?.project(columns)?.build()?;
+        let plan =
+            LogicalPlanBuilder::from(input.plan).window(windows)?.project(columns)?.build()?;
         Ok(Ok(Rewritten { plan, origins: input.origins }))
     }
 

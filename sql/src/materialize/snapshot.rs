@@ -153,7 +153,8 @@ fn delete(
         return;
     }
     let Some(open) = history.open.take() else { return };
-    let tombstone = Version { from: at, updated: at, tx, deleted: true, stored_id: None, ..open.clone() };
+    let tombstone =
+        Version { from: at, updated: at, tx, deleted: true, stored_id: None, ..open.clone() };
     closed.push(open.closed_at(at));
     history.reached = Some(at);
     if spec.hard_deletes == HardDeletes::NewRecord {
@@ -179,16 +180,17 @@ fn emit(
 
 fn updated_at(spec: &SnapshotSpec, rows: &RecordBatch) -> Result<Option<Vec<Option<i64>>>> {
     let Strategy::Timestamp(column) = spec.strategy else { return Ok(None) };
-    let array = rows.column(column).as_primitive_opt::<TimestampMicrosecondType>().ok_or_else(
-        || Error::invalid_nowhere(format!("updated_at `{}` is not a timestamp", spec.query.field(column).name())),
-    )?;
+    let array =
+        rows.column(column).as_primitive_opt::<TimestampMicrosecondType>().ok_or_else(|| {
+            Error::invalid_nowhere(format!(
+                "updated_at `{}` is not a timestamp",
+                spec.query.field(column).name()
+            ))
+        })?;
     Ok(Some(array.iter().collect()))
 }
 
-fn open_versions(
-    spec: &SnapshotSpec,
-    stored: &RecordBatch,
-) -> Result<HashMap<u128, KeyHistory>> {
+fn open_versions(spec: &SnapshotSpec, stored: &RecordBatch) -> Result<HashMap<u128, KeyHistory>> {
     let mut histories: HashMap<u128, KeyHistory> = HashMap::new();
     if stored.num_rows() == 0 {
         return Ok(histories);
@@ -205,7 +207,8 @@ fn open_versions(
     let from = time(&spec.names.valid_from)?;
     let to = time(&spec.names.valid_to)?;
     let updated = time(&spec.names.updated_at)?;
-    let deleted = stored.column_by_name(&spec.names.is_deleted).and_then(|c| c.as_string_opt::<i32>());
+    let deleted =
+        stored.column_by_name(&spec.names.is_deleted).and_then(|c| c.as_string_opt::<i32>());
     for row in 0..stored.num_rows() {
         let history = histories.entry(keys[row]).or_default();
         let end = if to.is_null(row) { from.value(row) } else { to.value(row) };

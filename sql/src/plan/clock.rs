@@ -38,7 +38,8 @@ impl EpochClock {
                 name,
                 aliases: aliases.iter().map(|a| (*a).to_owned()).collect(),
                 kind,
-                signature: Signature::nullary(Volatility::Stable),
+                // Stable ones are folded by the optimizer, as if a plan were run only once.
+                signature: Signature::nullary(Volatility::Volatile),
                 clock: HashedClock(self.clone()),
             }));
         }
@@ -112,9 +113,7 @@ impl ScalarUDFImpl for EpochTime {
         Ok(ColumnarValue::Scalar(match self.kind {
             Kind::Instant => ScalarValue::TimestampMicrosecond(Some(us), Some("+00:00".into())),
             Kind::Local => ScalarValue::TimestampMicrosecond(Some(us), None),
-            Kind::Day => {
-                ScalarValue::Date32(i32::try_from(us.div_euclid(DAY_US)).ok())
-            }
+            Kind::Day => ScalarValue::Date32(i32::try_from(us.div_euclid(DAY_US)).ok()),
         }))
     }
 }

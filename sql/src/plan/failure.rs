@@ -66,7 +66,8 @@ fn place_in(text: &str) -> Option<(u64, u64)> {
 
 fn clean(text: &str) -> String {
     let mut message = text;
-    for prefix in ["SQL error: ", "Error during planning: ", "Schema error: ", "Execution error: "] {
+    for prefix in ["SQL error: ", "Error during planning: ", "Schema error: ", "Execution error: "]
+    {
         message = message.trim_start_matches(prefix);
     }
     message.split("\n\nBacktrace").next().unwrap_or(message).to_owned()

@@ -86,10 +86,16 @@ impl Session {
     }
 
     /// The same in a schema of its own, as `schema.name` in SQL.
-    pub fn add_in(&self, schema: Option<&str>, name: &str, columns: SchemaRef) -> Result<LiveTable> {
+    pub fn add_in(
+        &self,
+        schema: Option<&str>,
+        name: &str,
+        columns: SchemaRef,
+    ) -> Result<LiveTable> {
         let Some(schema) = schema else { return self.add(name, columns) };
         let catalog = self.context.catalog("datafusion");
-        let catalog = catalog.ok_or_else(|| Error::Bug("a session without a catalog".to_owned()))?;
+        let catalog =
+            catalog.ok_or_else(|| Error::Bug("a session without a catalog".to_owned()))?;
         if catalog.schema(schema).is_none() {
             catalog.register_schema(schema, Arc::new(MemorySchemaProvider::new()))?;
         }
@@ -108,7 +114,8 @@ impl Session {
         let dialect = state.config_options().sql_parser.dialect;
         let statement = state.sql_to_statement(sql, &dialect)?;
         let names = state.resolve_table_references(&statement)?;
-        let split = |name: TableReference| (name.schema().map(str::to_owned), name.table().to_owned());
+        let split =
+            |name: TableReference| (name.schema().map(str::to_owned), name.table().to_owned());
         Ok(names.into_iter().map(split).collect())
     }
 
@@ -144,8 +151,7 @@ impl Session {
     /// Runs a prepared query over what the relations hold now.
     pub async fn run(&self, query: &Prepared) -> Result<Vec<RecordBatch>> {
         let state = self.context.state();
-        let physical =
-            state.query_planner().create_physical_plan(&query.optimized, &state).await?;
+        let physical = state.query_planner().create_physical_plan(&query.optimized, &state).await?;
         let batches = collect(physical, self.context.task_ctx()).await.map_err(run_error)?;
         batches.into_iter().map(|b| types::conform(&b, &query.schema)).collect()
     }
@@ -173,8 +179,8 @@ pub fn inline_scans(
             return Ok(Transformed::no(node));
         };
         let stored = types::storable(inner.schema().as_arrow());
-        let cast = types::cast_plan(inner, &stored)
-            .map_err(|e| DataFusionError::External(Box::new(e)))?;
+        let cast =
+            types::cast_plan(inner, &stored).map_err(|e| DataFusionError::External(Box::new(e)))?;
         let named = LogicalPlanBuilder::from(cast).alias(scan.table_name.clone())?.build()?;
         Ok(Transformed::yes(named))
     })?;

@@ -1,4 +1,7 @@
 //! tmp
+use crate::cli::args::LakeBench;
+use crate::error::Result;
 use std::process::ExitCode;
-use crate::cli::args::LakeBench; use crate::error::Result;
-pub async fn run(_: &LakeBench) -> Result<ExitCode> { Ok(ExitCode::SUCCESS) }
+pub async fn run(_: &LakeBench) -> Result<ExitCode> {
+    Ok(ExitCode::SUCCESS)
+}

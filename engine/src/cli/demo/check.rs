@@ -82,15 +82,24 @@ impl Findings {
     /// Previews of the marts, the checks, and what to try next.
     pub async fn print(&self, store: &Store, decision: &Decision, folder: &Path) -> Result<()> {
         for (title, query) in [
-            ("dim_customers: every version", "select customer_id, first_name, last_name, email, \
+            (
+                "dim_customers: every version",
+                "select customer_id, first_name, last_name, email, \
               effective_from, effective_to, is_current from dim_customers where customer_id in \
               (select customer_id from dim_customers group by customer_id order by count(*) desc, \
-              customer_id limit 1) order by effective_from"),
-            ("fact_transactions: the latest", "select transaction_id, account_id, customer_id, \
+              customer_id limit 1) order by effective_from",
+            ),
+            (
+                "fact_transactions: the latest",
+                "select transaction_id, account_id, customer_id, \
               amount, transaction_type, status, transaction_time from fact_transactions \
-              order by transaction_time desc, transaction_id desc limit 5"),
-            ("customer_segments", "select segment, count(*) as customers, sum(total_balance) as \
-              balance from customer_segments group by segment order by segment"),
+              order by transaction_time desc, transaction_id desc limit 5",
+            ),
+            (
+                "customer_segments",
+                "select segment, count(*) as customers, sum(total_balance) as \
+              balance from customer_segments group by segment order by segment",
+            ),
         ] {
             match ask(store, decision, query).await {
                 Ok((_, rows)) => println!("{title}\n{}\n", pretty_format_batches(&rows)?),
@@ -103,7 +112,9 @@ impl Findings {
         }
         let lake = folder.display();
         println!("\nwhere it lies: {lake}");
-        println!("  raw/ every event, source/ current rows, staging/ snapshots/ marts/ models: all");
+        println!(
+            "  raw/ every event, source/ current rows, staging/ snapshots/ marts/ models: all"
+        );
         println!("  plain Delta tables; _freshet/ the epochs' decisions and the marts' change log");
         println!("\nwhat to try next");
         println!("  freshet status --lake {lake}");

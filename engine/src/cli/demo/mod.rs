@@ -80,9 +80,7 @@ async fn run_line(
     view: &mut View,
 ) -> Result<()> {
     let kafka = KafkaOptions { topics: feed.topics(), ..KafkaOptions::at(feed.bootstrap()) };
-    let source = |offsets: &_| {
-        Ok(Box::new(KafkaSource::open(&kafka, offsets)?) as Box<dyn Source>)
-    };
+    let source = |offsets: &_| Ok(Box::new(KafkaSource::open(&kafka, offsets)?) as Box<dyn Source>);
     let (done, stop) = watch::channel(false);
     let line = Line {
         project,
@@ -94,6 +92,7 @@ async fn run_line(
         },
         epoch: epoch::Options { idle_partition_ms: 2000, ..epoch::Options::default() },
         transaction_topic: Some(feed.transaction_topic()),
+        topics: Vec::new(),
         source: &source,
         random: None,
         stop,

@@ -119,7 +119,11 @@ impl WireDecoders<'_> {
 }
 
 /// Adds commit time, transaction and position to each decoded row.
-pub(super) fn stamp(table: &TableSchema, decoded: &[Decoded<'_>], rows: &RecordBatch) -> Result<RecordBatch> {
+pub(super) fn stamp(
+    table: &TableSchema,
+    decoded: &[Decoded<'_>],
+    rows: &RecordBatch,
+) -> Result<RecordBatch> {
     let mut at = vec![None; rows.num_rows()];
     let mut tx = vec![None; rows.num_rows()];
     let mut lsn = vec![None; rows.num_rows()];
@@ -134,4 +138,3 @@ pub(super) fn stamp(table: &TableSchema, decoded: &[Decoded<'_>], rows: &RecordB
     columns.push(Arc::new(Int64Array::from(lsn)));
     Ok(RecordBatch::try_new(schema(table), columns)?)
 }
-

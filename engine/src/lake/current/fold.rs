@@ -117,9 +117,12 @@ impl<'t> Fold<'t> {
     fn fill(&mut self, item: &Decoded<'_>, held: Option<Row>) {
         let held = held.or_else(|| {
             let old = self.keys[item.moved_from?];
-            self.now.get(&old).copied().flatten().or_else(|| {
-                self.before.get(&old).copied().flatten().map(Row::Stored)
-            }).or_else(|| self.stored.index.first(old).map(Row::Stored))
+            self.now
+                .get(&old)
+                .copied()
+                .flatten()
+                .or_else(|| self.before.get(&old).copied().flatten().map(Row::Stored))
+                .or_else(|| self.stored.index.first(old).map(Row::Stored))
         });
         for column in item.gaps.unavailable.iter().chain(item.gaps.missing.iter()) {
             match held {

@@ -1,0 +1,92 @@
+//! The end of a later read of everything: keys that it did not find are gone.
+//!
+//! A re-read stamps every row it finds with its own time, and whatever streams in after it is later
+//! still. So a row that is older than the read when the read ends was not found: it was deleted while
+//! nobody listened. It gets a delete of its own, dated by the read, and kept in raw like any event.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::TimestampMicrosecondType;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use bytes::Bytes;
+use serde_json::{Map, Value};
+
+use super::Pipeline;
+use super::catalog::SourceTable;
+use crate::envelope::change::{Change, Op, ReadMark};
+use crate::error::{Error, Result};
+
+impl Pipeline {
+    /// Deletes for rows that the read begun at `read_us` did not find, by table.
+    pub(super) fn not_found(&mut self, read_us: i64) -> Result<BTreeMap<Arc<str>, Vec<Change>>> {
+        let mut deletes = BTreeMap::new();
+        let sources: Vec<(Arc<str>, SourceTable)> =
+            self.catalog.iter().map(|(name, s)| (name.clone(), s.clone())).collect();
+        for (name, source) in sources {
+            if source.schema.key.is_empty() {
+                continue;
+            }
+            let Some(table) = self.tables.source.get_mut(&source.relation) else { continue };
+            let mut gone = Vec::new();
+            for batch in table.scan()? {
+                let at = batch.column_by_name("_commit_at");
+                let at = at.and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>());
+                let at = at.ok_or_else(|| Error::bug("current rows without `_commit_at`"))?;
+                for row in (0..batch.num_rows()).filter(|row| at.value(*row) < read_us) {
+                    gone.push(delete(&name, &source, &batch, row, read_us)?);
+                }
+            }
+            if !gone.is_empty() {
+                tracing::warn!(table = %name, rows = gone.len(), "a new read did not find these rows");
+                deletes.insert(name, gone);
+            }
+        }
+        Ok(deletes)
+    }
+}
+
+fn delete(
+    name: &Arc<str>,
+    source: &SourceTable,
+    batch: &arrow::array::RecordBatch,
+    row: usize,
+    read_us: i64,
+) -> Result<Change> {
+    let options = FormatOptions::default();
+    let mut key = Map::new();
+    for at in &source.schema.key {
+        let column = batch.column(*at);
+        let text = ArrayFormatter::try_new(column.as_ref(), &options)?.value(row).to_string();
+        let number = column.data_type().is_integer() || column.data_type().is_numeric();
+        let value = match number {
+            true => serde_json::from_str(&text).unwrap_or(Value::String(text)),
+            false => Value::String(text),
+        };
+        key.insert(source.schema.columns[*at].name.clone(), value);
+    }
+    let key = serde_json::to_vec(&Value::Object(key)).map_err(|e| Error::bug(e.to_string()))?;
+    Ok(Change {
+        table: name.clone(),
+        connector: Arc::from("freshet"),
+        op: Op::Delete,
+        initial: ReadMark::None,
+        tx: None,
+        tx_id: None,
+        lsn: None,
+        sequence_lsn: None,
+        commit_us: read_us,
+        key: Some(Bytes::from(key)),
+        before: None,
+        after: None,
+        moved_from: None,
+        moved_to: None,
+        wire_schema: None,
+        wire_key: None,
+        topic: Arc::from(""),
+        partition: -1,
+        offset: -1,
+        timestamp_ms: -1,
+    })
+}
