@@ -155,6 +155,17 @@ impl Pipeline {
         self.lease.release(&self.store).await
     }
 
+    fn warn_undeclared_column(&mut self, table: &Arc<str>, column: String) {
+        if self.undeclared.insert(format!("{table}.{column}").into()) {
+            tracing::warn!(
+                %table,
+                column,
+                "rows have a column that the project does not declare: it is kept in raw only; \
+                 `freshet sources` writes the declaration, and the next start fills it from raw"
+            );
+        }
+    }
+
     fn warn_undeclared(&mut self, table: &Arc<str>) {
         if self.undeclared.insert(table.clone()) {
             tracing::warn!(

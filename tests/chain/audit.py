@@ -72,11 +72,12 @@ def install(postgres, tables) -> None:
                 " for each row execute function audit.keep()")
 
 
-def history(postgres, watched: Watched, read_at: datetime) -> dict[str, list[tuple]]:
-    """The versions that each key must have, as (values, valid_from, valid_to).
+def history(postgres, watched: Watched, reads: "Reads") -> dict[str, list[tuple]]:
+    """The versions that each key must have, as (values, updated_at, valid_from, valid_to).
 
-    Commits before `read_at`, the first streamed commit, reached Kafka by the initial read only: of
-    these the last image alone counts, and its `valid_from` is None, since the read dates it.
+    What the initial read brought has one version, of its last image, dated by the read: Debezium
+    tells no commit. A commit that is streamed, yet older than the read's own word for its time,
+    can't begin before the version it ends: `updated_at` alone is the commit then.
     """
     with postgres.connect() as connection:
         connection.execute("set timezone = 'UTC'")
@@ -84,23 +85,32 @@ def history(postgres, watched: Watched, read_at: datetime) -> dict[str, list[tup
         text = LAST_IMAGES.replace("at, image", "at, image::text")
         rows = connection.execute(text, [watched.relation]).fetchall()
     keys = groupby(rows, key=lambda row: row[0])
-    found = {str(key): versions(watched, list(images), read_at) for key, images in keys}
+    found = {str(key): versions(watched, key, list(images), reads) for key, images in keys}
     return {key: list_ for key, list_ in found.items() if list_}
 
 
-def versions(watched: Watched, images: list[tuple], read_at: datetime) -> list[tuple]:
+@dataclass(frozen=True)
+class Reads:
+    """The initial read: the first commit that is not in it, and when it met each row."""
+
+    streamed_from: datetime
+    met: dict[tuple[str, int], datetime]
+
+
+def versions(watched: Watched, key: int, images: list[tuple], reads: Reads) -> list[tuple]:
     """One key's images folded into versions: a new one where a checked column changed."""
-    before = [image for image in images if image[1] < read_at]
-    events = [(image, None) for _, _, image in before[-1:]]
-    events += [(image, at) for _, at, image in images if at >= read_at]
-    done, open_ = [], None
-    for image, at in events:
+    last_read = [image for _, at, image in images if at < reads.streamed_from][-1:]
+    events = [(image, reads.met[watched.relation, key]) for image in last_read if image]
+    events += [(image, at) for _, at, image in images if at >= reads.streamed_from]
+    done, open_, reached = [], None, datetime.min
+    for image, at in [(image, naive(at)) for image, at in events]:
         row = None if image is None else values(watched, image)
+        starts = max(at, reached)
         if open_ and (row is None or checked(watched, row) != checked(watched, open_[0])):
-            done.append((*open_, naive(at)))
-            open_ = None
+            done.append((*open_, starts))
+            open_, reached = None, starts
         if row is not None and open_ is None:
-            open_ = (row, naive(at))
+            open_, reached = (row, at, starts), starts
     return done + ([(*open_, None)] if open_ else [])
 
 

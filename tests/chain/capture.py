@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from heapq import merge
 from pathlib import Path
 
+from .audit import Reads
+
 
 def write(kafka, prefix: str, path: Path) -> int:
     """Writes every topic under `prefix` to `path`, merged by time; the number of records."""
@@ -57,9 +59,18 @@ def identity(record: dict) -> tuple:
     return (record["topic"], record["key"], event["op"], source["txId"], source["lsn"])
 
 
-def first_streamed(records: list[dict]) -> datetime:
-    """The first commit that came by the stream; everything before it came by the initial read."""
-    times = [record["event"]["source"]["ts_us"] for record in changes(records)
-             if record["event"]["op"] != "r"]
-    seconds, us = divmod(min(times), 1_000_000)
-    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=us)
+def reads(records: list[dict]) -> Reads:
+    """What the initial read met, and the first commit that came by the stream."""
+    found, times = {}, []
+    for event in (record["event"] for record in changes(records)):
+        at = instant(event["source"]["ts_us"])
+        if event["op"] == "r":
+            found[event["source"]["table"], event["after"]["id"]] = at
+        else:
+            times.append(at)
+    return Reads(min(times), found)
+
+
+def instant(us: int) -> datetime:
+    """Microseconds since 1970 as a time, exactly."""
+    return datetime.fromtimestamp(us // 1_000_000, UTC).replace(microsecond=us % 1_000_000)

@@ -87,10 +87,10 @@ def check_lake(compiled, lake, every: int = 1) -> None:
 
 def test_every_model_equals_duckdb_at_every_epoch_of_random_histories(runs, compiled, seeds):
     for seed in range(seeds[0]):
-        bank, capture = runs.life(seed, transactions=150)
+        bank, capture = runs.life(seed, transactions=100)
         kinds = bank.kinds()
         assert len(kinds) >= 8 and min(kinds.values()) >= 2, f"seed {seed} is too tame: {kinds}"
-        check_lake(compiled, runs.replay(capture, Cut(seed, rows=40, interleave=seed)))
+        check_lake(compiled, runs.replay(capture, Cut(seed, rows=30, interleave=seed)))
 
 
 def test_every_model_equals_duckdb_over_the_demos_bank(runs, compiled):
@@ -100,8 +100,8 @@ def test_every_model_equals_duckdb_over_the_demos_bank(runs, compiled):
 
 def test_a_wrong_row_is_found(runs, compiled):
     """The oracle itself: one changed cent must not pass."""
-    _, capture = runs.life(0, transactions=150)
-    lake = runs.replay(capture, Cut(0, rows=40, interleave=0))
+    _, capture = runs.life(0, transactions=100)
+    lake = runs.replay(capture, Cut(0, rows=30, interleave=0))
     decision = lake.last()
     connection = compiled.database()
     check_epoch(compiled, connection, lake, decision, {})

@@ -15,6 +15,7 @@ pub mod replay;
 pub mod serve;
 pub mod status;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use args::{Arguments, Bench, Command};
@@ -101,6 +102,7 @@ fn start_log(arguments: &Arguments, options: LogOptions) {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_span_events(FmtSpan::NONE)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     let started = match format {
         LogFormat::Human => builder.with_target(false).try_init(),

@@ -47,6 +47,8 @@ pub async fn run(options: &Replay) -> Result<ExitCode> {
         },
         epoch: EpochOptions {
             rows_max: options.epoch_rows.unwrap_or(defaults.rows_max),
+            // By rows and bytes alone: a replay's epochs must not depend on how fast it runs.
+            age_max_ms: u64::MAX,
             idle_partition_ms: 0,
             ..defaults
         },

@@ -17,6 +17,7 @@ mod boundary;
 pub mod change;
 pub mod columns;
 pub mod connect;
+mod encodings;
 mod json;
 mod lanes;
 mod names;

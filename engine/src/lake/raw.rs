@@ -14,6 +14,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use bytes::Bytes;
 
 use crate::envelope::change::{Change, Op, ReadMark};
+use crate::envelope::connect::WireSchema;
 use crate::error::{Error, Result};
 
 /// The partition column: the UTC date of the commit.
@@ -44,6 +45,7 @@ pub fn schema() -> SchemaRef {
         ("partition", DataType::Int32),
         ("offset", DataType::Int64),
         ("kafka_at", utc()),
+        ("wire", DataType::Utf8),
     ];
     let fields = columns.into_iter().map(|(name, kind)| Field::new(name, kind, true));
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
@@ -111,9 +113,28 @@ fn batch(list: &[(usize, &Change)], epoch: u64) -> Result<RecordBatch> {
             Arc::new(list.iter().map(|(_, c)| Some(c.partition)).collect::<Int32Array>()),
             ints(&|c| Some(c.offset)),
             Arc::new(kafka.with_timezone("UTC")),
+            encodings(list),
         ],
     );
     made.map_err(|e| Error::bug(format!("raw rows: {e}")))
+}
+
+/// How each message's values were written; null where the message brought no schema.
+fn encodings(list: &[(usize, &Change)]) -> Arc<StringArray> {
+    let mut known: Option<(*const WireSchema, String)> = None;
+    let mut builder = StringBuilder::new();
+    for (_, change) in list {
+        let Some(wire) = &change.wire_schema else {
+            builder.append_null();
+            continue;
+        };
+        let same = known.as_ref().is_some_and(|(at, _)| std::ptr::eq(*at, Arc::as_ptr(wire)));
+        if !same {
+            known = Some((Arc::as_ptr(wire), wire.encodings()));
+        }
+        builder.append_option(known.as_ref().map(|(_, text)| text));
+    }
+    Arc::new(builder.finish())
 }
 
 /// JSON text is UTF-8 once it has been parsed; anything else would have been a dead letter.
@@ -178,6 +199,8 @@ pub fn changes(batch: &RecordBatch, table: &Arc<str>) -> Result<Vec<(i64, Change
         a.is_valid(row).then(|| Bytes::copy_from_slice(a.value(row).as_bytes()))
     };
     let number = |a: &Int64Array, row: usize| a.is_valid(row).then(|| a.value(row));
+    let wire = text("wire")?;
+    let mut wires = Wires::default();
     let mut list = Vec::with_capacity(batch.num_rows());
     for row in 0..batch.num_rows() {
         let tx = number(&order, row).zip(number(&tx_id, row)).map(|(total, id)| {
@@ -200,7 +223,7 @@ pub fn changes(batch: &RecordBatch, table: &Arc<str>) -> Result<Vec<(i64, Change
                 after: image(&after, row),
                 moved_from: image(&moved_from, row),
                 moved_to: image(&moved_to, row),
-                wire_schema: None,
+                wire_schema: wires.of(image(&wire, row).as_deref())?,
                 wire_key: None,
                 topic: topic.value(row).into(),
                 partition: partition.value(row),
@@ -210,6 +233,24 @@ pub fn changes(batch: &RecordBatch, table: &Arc<str>) -> Result<Vec<(i64, Change
         ));
     }
     Ok(list)
+}
+
+/// Wire schemas by their text: rows that share one share the schema.
+#[derive(Default)]
+struct Wires(hashbrown::HashMap<Vec<u8>, Arc<WireSchema>>);
+
+impl Wires {
+    fn of(&mut self, text: Option<&[u8]>) -> Result<Option<Arc<WireSchema>>> {
+        let Some(text) = text else { return Ok(None) };
+        if let Some(known) = self.0.get(text) {
+            return Ok(Some(known.clone()));
+        }
+        let parsed = std::str::from_utf8(text).ok().and_then(WireSchema::from_encodings);
+        let parsed = parsed.ok_or_else(|| Error::corrupt("raw holds a `wire` that is none"))?;
+        let parsed = Arc::new(parsed);
+        self.0.insert(text.to_vec(), parsed.clone());
+        Ok(Some(parsed))
+    }
 }
 
 fn op_of(word: &str) -> Result<Op> {

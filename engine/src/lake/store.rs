@@ -34,6 +34,8 @@ pub enum Created {
 pub struct Store {
     objects: Arc<dyn ObjectStore>,
     name: String,
+    /// The name, and the endpoint where one was configured: for errors.
+    place: String,
     folder: Option<PathBuf>,
 }
 
@@ -67,6 +69,7 @@ impl Store {
         Ok(Self {
             objects: Arc::new(objects.with_automatic_cleanup(false)),
             name: root.display().to_string(),
+            place: root.display().to_string(),
             folder: Some(root),
         })
     }
@@ -87,6 +90,10 @@ impl Store {
         })?;
         Ok(Self {
             objects: Arc::new(PrefixStore::new(s3, prefix)),
+            place: match &options.s3_endpoint {
+                Some(endpoint) => format!("{} at {endpoint}", options.url),
+                None => options.url.clone(),
+            },
             name: options.url.trim_end_matches('/').to_owned(),
             folder: None,
         })
@@ -196,7 +203,7 @@ impl Store {
         } else {
             ""
         };
-        let what = format!("cannot {verb} \"{path}\" in the lake {}: {text}{hint}", self.name);
+        let what = format!("cannot {verb} \"{path}\" in the lake {}: {text}{hint}", self.place);
         Error::Unavailable { what, cause: Some(Box::new(error)) }
     }
 }

@@ -120,22 +120,25 @@ impl Pipeline {
         let since = Instant::now();
         let resolved = resolve(&source.schema, table, changes, &mut self.window, &self.envelope)?;
         table.apply(&resolved.change, number)?;
-        for (place, reason) in &resolved.dead {
+        for (place, reason) in &resolved.found.dead {
             if let Some((_, change)) = changes.iter().find(|(at, _)| at == place) {
                 letters.push((record_of(change), reason.clone()));
             }
         }
-        let totals = &mut self.totals;
-        totals.redelivered += resolved.counts.redelivered;
-        totals.filled += resolved.counts.filled;
-        totals.unfilled += resolved.counts.unfilled;
-        totals.unknown_deletes += resolved.counts.unknown_deletes;
+        let (totals, counts) = (&mut self.totals, resolved.found.counts);
+        totals.redelivered += counts.redelivered;
+        totals.filled += counts.filled;
+        totals.unfilled += counts.unfilled;
+        totals.unknown_deletes += counts.unknown_deletes;
         if !resolved.change.is_empty() || !resolved.images.is_empty() {
             input.changed.insert(source.relation.clone());
             let images = numbered(&resolved, |place| raw::seq(number, place))?;
             input.images.insert(source.relation.clone(), images);
         }
         shares::add(Share::Current, since);
+        for column in resolved.found.undeclared {
+            self.warn_undeclared_column(name, column);
+        }
         Ok(())
     }
 
@@ -257,8 +260,8 @@ impl Pipeline {
             layout::DEAD_LETTERS
         ))
         .with_hint(
-            "select distinct reason from dead_letters with `freshet sql`; mostly the connector's \
-             converter changed",
+            "`freshet sql \"select distinct reason from dead_letters\"` says why; mostly the \
+             connector's converter changed. Mend that first: a new start goes on behind them",
         ))
     }
 }

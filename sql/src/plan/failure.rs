@@ -32,8 +32,7 @@ impl From<DataFusionError> for PlanFailure {
         let at = error.diagnostic().and_then(|d| d.span).map(|s| (s.start.line, s.start.column));
         let text = error.strip_backtrace();
         let at = at.filter(|(line, _)| *line > 0).or_else(|| place_in(&text));
-        let message = clean(&text);
-        let hint = refuse::hint(&message);
+        let (message, hint) = worded(&clean(&text));
         Self { message, at, hint }
     }
 }
@@ -64,6 +63,27 @@ fn place_in(text: &str) -> Option<(u64, u64)> {
     Some((line.parse().ok()?, digits.parse().ok()?))
 }
 
+/// The message as ours read, and what would mend it: DataFusion tells both in one text.
+fn worded(text: &str) -> (String, Option<String>) {
+    if let Some((name, hint)) = refuse::refused(text) {
+        return (format!("`{name}()` can't be used in a model"), Some(hint));
+    }
+    let (message, hint) = match text.split_once('\n') {
+        Some((message, hint)) => (message.trim_end_matches('.'), Some(lower_first(hint))),
+        None => (text, None),
+    };
+    (lower_first(message), hint)
+}
+
+fn lower_first(text: &str) -> String {
+    // Only words: an acronym or a quoted name stays as it is.
+    let word = text.chars().nth(1).is_some_and(|c| c.is_ascii_lowercase());
+    match text.chars().next() {
+        Some(first) if word => format!("{}{}", first.to_ascii_lowercase(), &text[first.len_utf8()..]),
+        _ => text.to_owned(),
+    }
+}
+
 fn clean(text: &str) -> String {
     let mut message = text;
     for prefix in ["SQL error: ", "Error during planning: ", "Schema error: ", "Execution error: "]
@@ -71,4 +91,20 @@ fn clean(text: &str) -> String {
         message = message.trim_start_matches(prefix);
     }
     message.split("\n\nBacktrace").next().unwrap_or(message).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_worded_as_ours() {
+        let unknown = "No field named b.\nValid fields are t.a, t.c.";
+        let hint = Some("valid fields are t.a, t.c.".to_owned());
+        assert_eq!(worded(unknown), ("no field named b".to_owned(), hint));
+        let (message, hint) = worded("Invalid function 'random'.\nDid you mean 'range'?");
+        assert_eq!(message, "`random()` can't be used in a model");
+        assert!(hint.is_some_and(|h| !h.contains("range")));
+        assert_eq!(worded("SQL of A is odd"), ("SQL of A is odd".to_owned(), None));
+    }
 }

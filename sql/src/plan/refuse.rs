@@ -15,14 +15,14 @@ pub fn register(context: &SessionContext) {
     }
 }
 
-/// What to write instead of a refused function, if `message` names one.
-pub fn hint(message: &str) -> Option<String> {
+/// The refused function that `message` names, if any, and what to write instead.
+pub fn refused(message: &str) -> Option<(&'static str, String)> {
     let lower = message.to_lowercase();
-    UNSTABLE.iter().find(|name| lower.contains(&format!("'{name}'"))).map(|name| {
-        format!(
-            "`{name}()` gives another answer at each call, so a model could not be maintained \
-             exactly; derive the value from the row (md5 of its key) or use current_timestamp, \
-             which is the epoch's time"
-        )
-    })
+    let name = UNSTABLE.iter().find(|name| lower.contains(&format!("invalid function '{name}'")))?;
+    let hint = format!(
+        "`{name}()` gives another answer at each call, so a model could not be maintained \
+         exactly; derive the value from the row (md5 of its key) or use current_timestamp, \
+         which is the epoch's time"
+    );
+    Some((name, hint))
 }

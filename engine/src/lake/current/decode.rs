@@ -1,11 +1,12 @@
 //! Row images of one table, decoded in order: a row for each change, its key alone for a delete.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, TimestampMicrosecondArray};
 use arrow::compute::concat_batches;
 
-use super::{Counts, schema};
+use super::{Found, schema};
 use crate::envelope::change::{Change, Malformed, Op};
 use crate::envelope::options::Options;
 use crate::envelope::rows::{Gaps, RowDecoder};
@@ -25,20 +26,23 @@ pub(super) struct Decoded<'a> {
     pub row: usize,
 }
 
-/// Changes that could not be decoded, by place, with the reason.
-pub(super) type DeadPlaces = Vec<(usize, String)>;
-
 /// Every change gets a row of its own, a delete one with only its key; truncates get none.
 pub(super) fn decode<'a>(
     table: &TableSchema,
     changes: &[(usize, &'a Change)],
     options: &Options,
-    counts: &mut Counts,
-) -> Result<(Vec<Decoded<'a>>, RecordBatch, DeadPlaces)> {
-    let declared = Arc::new(table.clone());
-    let mut decoders = WireDecoders { declared, options, open: None, batches: Vec::new(), rows: 0 };
+    found: &mut Found,
+) -> Result<(Vec<Decoded<'a>>, RecordBatch)> {
+    let mut decoders = WireDecoders {
+        declared: Arc::new(table.clone()),
+        options,
+        open: None,
+        batches: Vec::new(),
+        rows: 0,
+        undeclared: BTreeSet::new(),
+        infinities: 0,
+    };
     let mut decoded = Vec::with_capacity(changes.len());
-    let mut dead = Vec::new();
     for (place, change) in changes {
         let decoder = decoders.of(change)?;
         let appended = match (change.op, &change.after, &change.key) {
@@ -52,7 +56,7 @@ pub(super) fn decode<'a>(
             (_, None, _) => Err(Malformed::new("the event has no `after`")),
         };
         match appended {
-            Err(why) => dead.push((*place, why.reason)),
+            Err(why) => found.dead.push((*place, why.reason)),
             Ok(None) => decoded.push(Decoded {
                 place: *place,
                 change,
@@ -74,8 +78,10 @@ pub(super) fn decode<'a>(
             }
         }
     }
-    counts.infinities += decoders.infinities();
-    Ok((decoded, decoders.finish(table)?, dead))
+    let rows = decoders.finish(table)?;
+    found.counts.infinities += decoders.infinities;
+    found.undeclared.append(&mut decoders.undeclared);
+    Ok((decoded, rows))
 }
 
 /// A decoder per message schema: a message that brings one says how its own values are written.
@@ -85,15 +91,15 @@ struct WireDecoders<'o> {
     open: Option<(usize, RowDecoder)>,
     batches: Vec<RecordBatch>,
     rows: usize,
+    undeclared: BTreeSet<String>,
+    infinities: u64,
 }
 
 impl WireDecoders<'_> {
     fn of(&mut self, change: &Change) -> Result<&mut RowDecoder> {
         let wire = change.wire_schema.as_ref().map_or(0, |w| Arc::as_ptr(w) as usize);
         if self.open.as_ref().is_none_or(|(open, _)| *open != wire) {
-            if let Some((_, mut decoder)) = self.open.take() {
-                self.batches.push(decoder.finish()?);
-            }
+            self.close()?;
             let schema = match &change.wire_schema {
                 Some(wire) => Arc::new(self.declared.written_as(wire)),
                 None => self.declared.clone(),
@@ -106,14 +112,17 @@ impl WireDecoders<'_> {
         }
     }
 
-    fn infinities(&self) -> u64 {
-        self.open.as_ref().map_or(0, |(_, d)| d.infinities())
-    }
-
-    fn finish(mut self, table: &TableSchema) -> Result<RecordBatch> {
+    fn close(&mut self) -> Result<()> {
         if let Some((_, mut decoder)) = self.open.take() {
+            self.infinities += decoder.infinities();
+            self.undeclared.extend(decoder.unknown_columns().keys().cloned());
             self.batches.push(decoder.finish()?);
         }
+        Ok(())
+    }
+
+    fn finish(&mut self, table: &TableSchema) -> Result<RecordBatch> {
+        self.close()?;
         Ok(concat_batches(&table.arrow_schema(), &self.batches)?)
     }
 }

@@ -7,8 +7,8 @@ use freshet_sql::change::{ChangeBatch, take_rows};
 use freshet_sql::maintain::recompute::StoredRows;
 use hashbrown::HashMap;
 
-use super::decode::{DeadPlaces, Decoded};
-use super::{Counts, Image, Resolved, schema};
+use super::decode::Decoded;
+use super::{Found, Image, Resolved, schema};
 use crate::envelope::change::{Change, Op, ReadMark};
 use crate::envelope::schema::TableSchema;
 use crate::error::Result;
@@ -42,6 +42,8 @@ pub(super) struct Fold<'t> {
     now: HashMap<u128, Option<Row>>,
     /// What a touched key held before the epoch.
     before: HashMap<u128, Option<Place>>,
+    /// What a key held when it was last deleted here: a key change's new row takes values from it.
+    gone: HashMap<u128, Row>,
     images: Vec<Image>,
     last_image: HashMap<u128, usize>,
     /// Values to take from another row: (row, column, from).
@@ -49,22 +51,23 @@ pub(super) struct Fold<'t> {
     /// Stored rows that images point at, after the decoded ones.
     borrowed: Vec<Place>,
     truncated: bool,
-    counts: Counts,
+    found: Found,
 }
 
 impl<'t> Fold<'t> {
-    pub(super) fn new(stored: &'t Table, keys: Vec<u128>, counts: Counts) -> Self {
+    pub(super) fn new(stored: &'t Table, keys: Vec<u128>, found: Found) -> Self {
         Self {
             stored,
             keys,
             now: HashMap::new(),
             before: HashMap::new(),
+            gone: HashMap::new(),
             images: Vec::new(),
             last_image: HashMap::new(),
             fills: Vec::new(),
             borrowed: Vec::new(),
             truncated: false,
-            counts,
+            found,
         }
     }
 
@@ -86,13 +89,14 @@ impl<'t> Fold<'t> {
         let key = self.keys[item.row];
         let held = self.current(key);
         if self.is_stale(item.change, held, rows)? {
-            self.counts.redelivered += 1;
+            self.found.counts.redelivered += 1;
             return Ok(());
         }
         let deleted = item.change.op == Op::Delete;
         if deleted {
-            if held.is_none() {
-                self.counts.unknown_deletes += 1;
+            match held {
+                Some(row) => _ = self.gone.insert(key, row),
+                None => self.found.counts.unknown_deletes += 1,
             }
             self.now.insert(key, None);
         } else {
@@ -117,20 +121,18 @@ impl<'t> Fold<'t> {
     fn fill(&mut self, item: &Decoded<'_>, held: Option<Row>) {
         let held = held.or_else(|| {
             let old = self.keys[item.moved_from?];
-            self.now
-                .get(&old)
-                .copied()
-                .flatten()
-                .or_else(|| self.before.get(&old).copied().flatten().map(Row::Stored))
-                .or_else(|| self.stored.index.first(old).map(Row::Stored))
+            match self.now.get(&old) {
+                Some(row) => row.or_else(|| self.gone.get(&old).copied()),
+                None => self.stored.index.first(old).map(Row::Stored),
+            }
         });
         for column in item.gaps.unavailable.iter().chain(item.gaps.missing.iter()) {
             match held {
                 Some(from) => {
-                    self.counts.filled += 1;
+                    self.found.counts.filled += 1;
                     self.fills.push((item.row, column, from));
                 }
-                None => self.counts.unfilled += 1,
+                None => self.found.counts.unfilled += 1,
             }
         }
     }
@@ -179,12 +181,7 @@ impl<'t> Fold<'t> {
         Ok(())
     }
 
-    pub(super) fn finish(
-        self,
-        table: &TableSchema,
-        rows: &RecordBatch,
-        dead: DeadPlaces,
-    ) -> Result<Resolved> {
+    pub(super) fn finish(self, table: &TableSchema, rows: &RecordBatch) -> Result<Resolved> {
         let schema = schema(table);
         let filled = self.filled(rows)?;
         let borrowed = self.stored.take(&self.borrowed)?;
@@ -207,7 +204,7 @@ impl<'t> Fold<'t> {
         let change =
             ChangeBatch { removed: self.stored.take(&gone)?, added: take_rows(&rows, added)? };
         let images = self.images.into_iter().filter(|i| i.row != SUPERSEDED).collect();
-        Ok(Resolved { change, rows, images, dead, counts: self.counts })
+        Ok(Resolved { change, rows, images, found: self.found })
     }
 
     /// The decoded rows with unchanged values put in; a value may come through several rows.

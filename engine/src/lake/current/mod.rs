@@ -8,6 +8,7 @@
 mod decode;
 mod fold;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -15,7 +16,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use freshet_sql::change::{ChangeBatch, take_rows};
 use freshet_sql::rows::RowHasher;
 
-use self::decode::{DeadPlaces, Decoded, decode, stamp};
+use self::decode::{Decoded, decode, stamp};
 use self::fold::Fold;
 use super::dedupe::{Delivery, Window};
 use super::table::Table;
@@ -47,9 +48,18 @@ pub struct Resolved {
     pub rows: RecordBatch,
     /// Each transaction's last image of each key, in order.
     pub images: Vec<Image>,
-    /// Changes whose row could not be decoded, by place in the input.
-    pub dead: Vec<(usize, String)>,
     /// What was met on the way.
+    pub found: Found,
+}
+
+/// What was met on the way, besides rows.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Changes whose row could not be decoded, by place in the input, with the reason.
+    pub dead: Vec<(usize, String)>,
+    /// Fields that rows had and the project does not declare: they are kept in raw alone.
+    pub undeclared: BTreeSet<String>,
+    /// For status.
     pub counts: Counts,
 }
 
@@ -91,19 +101,19 @@ pub fn resolve(
     window: &mut Window,
     options: &Options,
 ) -> Result<Resolved> {
-    let mut counts = Counts::default();
-    let admitted = admit(changes, window, &mut counts);
-    let (decoded, rows, dead) = decode(table, &admitted, options, &mut counts)?;
+    let mut found = Found::default();
+    let admitted = admit(changes, window, &mut found.counts);
+    let (decoded, rows) = decode(table, &admitted, options, &mut found)?;
     let rows = stamp(table, &decoded, &rows)?;
     if table.key.is_empty() {
-        return keyless(&decoded, rows, dead, counts);
+        return keyless(&decoded, rows, found);
     }
     let keys = key_hashes(table, stored, &rows)?;
-    let mut fold = Fold::new(stored, keys, counts);
+    let mut fold = Fold::new(stored, keys, found);
     for item in &decoded {
         fold.step(item, &rows)?;
     }
-    fold.finish(table, &rows, dead)
+    fold.finish(table, &rows)
 }
 
 fn admit<'a>(
@@ -128,17 +138,12 @@ fn key_hashes(table: &TableSchema, stored: &Table, rows: &RecordBatch) -> Result
 }
 
 /// A table without a key only grows: its inserts and reads are counted one by one.
-fn keyless(
-    decoded: &[Decoded<'_>],
-    rows: RecordBatch,
-    mut dead: DeadPlaces,
-    counts: Counts,
-) -> Result<Resolved> {
+fn keyless(decoded: &[Decoded<'_>], rows: RecordBatch, mut found: Found) -> Result<Resolved> {
     let mut added = Vec::new();
     for item in decoded {
         match item.change.op {
             Op::Create | Op::Read => added.push(item.row as u64),
-            _ => dead.push((
+            _ => found.dead.push((
                 item.place,
                 "the table has no key, so this change can't be applied to one of its rows; give \
                  it a primary key"
@@ -148,7 +153,7 @@ fn keyless(
     }
     let removed = RecordBatch::new_empty(rows.schema());
     let change = ChangeBatch { removed, added: take_rows(&rows, added)? };
-    Ok(Resolved { change, rows, images: Vec::new(), dead, counts })
+    Ok(Resolved { change, rows, images: Vec::new(), found })
 }
 
 /// The columns that tell one row of a source table from another.
