@@ -28,4 +28,4 @@ def compiled(tmp_path_factory):
 @pytest.fixture(scope="session")
 def seeds():
     """How many random histories and cuts a test tries: (histories, cuts)."""
-    return (12, 12) if LONG else (2, 6)
+    return (12, 12) if LONG else (1, 6)

@@ -70,8 +70,8 @@ class Compiled:
 
     @staticmethod
     def node(node: dict) -> Node:
-        return Node(name=node["name"], kind=node["resource_type"], layer=node["path"].split("/")[0]
-                    if "/" in node["path"] else node["original_file_path"].split("/")[0],
+        layer = node["original_file_path"].split("/")[0]
+        return Node(name=node["name"], kind=node["resource_type"], layer=layer,
                     sql=node["compiled_code"], relation=node["relation_name"],
                     above=tuple(key.rsplit(".", 1)[1] for key in above(node)))
 

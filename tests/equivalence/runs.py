@@ -28,6 +28,11 @@ class Cut:
         return f"cut-{self.seed}-rows-{self.rows}-interleave-{self.interleave}"
 
 
+# A short life in very many epochs: reads in parts, deletion vectors, Delta checkpoints.
+TINY_LIFE = (9, 60)
+TINY = Cut(seed=9, rows=6, interleave=9)
+
+
 class Runs:
     """A workshop in one folder: captures and lakes are made once and shared by all tests."""
 
@@ -65,8 +70,8 @@ class Runs:
         return Lake(root)
 
     def sql(self, lake: Lake, query: str) -> str:
-        """What `freshet sql` answers, as CSV."""
-        return self.run("sql", query, "--lake", lake.root, "--format", "csv")
+        """What `freshet sql` answers: one JSON object a line."""
+        return self.run("sql", query, "--lake", lake.root, "--format", "json")
 
     def run(self, *arguments) -> str:
         command = [str(self.freshet), *map(str, arguments)]

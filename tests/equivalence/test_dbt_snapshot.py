@@ -30,8 +30,8 @@ pytest.importorskip("dbt.cli.main", reason="dbt is missing: run tests/install")
 TRANSACTIONS = 200 if os.environ.get("FRESHET_LONG") == "1" else 60
 CLOCK = """
 {# The oracle's clock: the commit time of the transaction that the sources show. #}
-{% macro snapshot_get_time() %}(select at from public.shown){% endmacro %}
-{% macro duckdb__snapshot_get_time() %}(select at from public.shown){% endmacro %}
+{% macro snapshot_get_time() %}(select commit_at from public.shown){% endmacro %}
+{% macro duckdb__snapshot_get_time() %}(select commit_at from public.shown){% endmacro %}
 """
 KINDS = {
     "customers": "id integer, first_name varchar, last_name varchar, email varchar, "
@@ -61,8 +61,8 @@ def prepare(database, bank) -> None:
     with duckdb.connect(str(database)) as connection:
         run = connection.execute
         run("set TimeZone = 'UTC'; create schema public; create table public.turn as select -1 as k")
-        run("create table public.commits (k integer, at timestamp)")
-        run("create view public.shown as select at from public.commits "
+        run("create table public.commits (k integer, commit_at timestamp)")
+        run("create view public.shown as select commit_at from public.commits "
             "where k = (select k from public.turn)")
         for table, columns in KINDS.items():
             run(f"create table public.every_{table} ({columns}, _commit_at timestamptz, k integer)")
@@ -84,7 +84,8 @@ def dated_copy(folder):
     for file in (project / "staging").glob("*.sql"):
         text = file.read_text().replace("materialized='table'", "materialized='view'")
         file.write_text(text.replace(
-            "as load_timestamp", "as load_timestamp,\n    cast(_commit_at as timestamp) as committed_at"))
+            "as load_timestamp",
+            "as load_timestamp,\n    cast(_commit_at as timestamp) as committed_at"))
     for file in (project / "snapshots").glob("*.sql"):
         text = file.read_text().replace("strategy='check'", "strategy='check',\n    "
                                         "updated_at='committed_at'")
@@ -106,7 +107,8 @@ def run_dbt(folder, bank):
     where = ["--project-dir", str(project), "--profiles-dir", str(project)]
     os.environ["BANK_DUCKDB"] = str(database)
     manifest = dbtRunner().invoke(["--quiet", "parse", *where]).result
-    dbt(project, database, "run", "--select", "staging", manifest=manifest)
+    dbt(project, database, "run", "--select", "stg_customers", "stg_accounts",
+        manifest=manifest)
     with duckdb.connect(str(database)) as connection:
         connection.execute("update public.turn set k = -1")
     for _ in range(len(bank.history) + 1):

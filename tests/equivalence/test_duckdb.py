@@ -10,7 +10,7 @@ import pytest
 
 from equivalence.lake import audit_columns, digest, digested
 from equivalence.project import load
-from equivalence.runs import Cut
+from equivalence.runs import TINY, TINY_LIFE, Cut
 
 pytest.importorskip("duckdb", reason="duckdb is missing: run tests/install")
 
@@ -91,6 +91,14 @@ def test_every_model_equals_duckdb_at_every_epoch_of_random_histories(runs, comp
         kinds = bank.kinds()
         assert len(kinds) >= 8 and min(kinds.values()) >= 2, f"seed {seed} is too tame: {kinds}"
         check_lake(compiled, runs.replay(capture, Cut(seed, rows=30, interleave=seed)))
+
+
+def test_every_model_equals_duckdb_where_the_initial_read_comes_in_parts(runs, compiled):
+    _, capture = runs.life(*TINY_LIFE)
+    lake = runs.replay(capture, TINY)
+    first = lake.built()[0]["epoch"]
+    assert first > 3, f"the initial read was over in epoch {first}"
+    check_lake(compiled, lake)
 
 
 def test_every_model_equals_duckdb_over_the_demos_bank(runs, compiled):

@@ -1,29 +1,146 @@
-//! Tending a table's log: Delta checkpoints, and old entries and files that nobody needs.
+//! Tending a table: Delta checkpoints, and log entries and files that nobody needs any more.
 //!
 //! Runs beside the epochs and may fail without harm: what it does not do now it does later. It must
-//! never delete a file that the latest version names, and never commit.
+//! never delete a file that the latest version names, or one that was not seen unnamed for the whole
+//! retention (a running reader or an epoch in hand may need it); and it never commits.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use deltalake::kernel::{DeletionVectorDescriptor, StorageType};
 
 use super::load::{failure, handle};
 use super::store::Store;
+use super::vector;
 use crate::error::Result;
 
 /// Entries kept below a checkpoint, for readers that started before it.
 const ENTRIES_KEPT: u64 = 200;
 
-/// Writes a Delta checkpoint of `version`, then deletes entries far below it.
-pub async fn checkpoint(store: &Store, table: &str, version: u64, keep_from: u64) -> Result<()> {
+/// Files that no version names any more, and since when they were seen so, milliseconds.
+///
+/// Derived: after a restart they are seen anew, and go one retention later.
+#[derive(Debug, Default)]
+pub struct Unnamed(BTreeMap<String, i64>);
+
+impl Unnamed {
+    /// Whether a file that is not named now has not been for so long.
+    fn is_over(&mut self, path: &str, now_ms: i64, retention_ms: i64) -> bool {
+        let since = *self.0.entry(path.to_owned()).or_insert(now_ms);
+        let over = now_ms - since >= retention_ms;
+        if over {
+            self.0.remove(path);
+        }
+        over
+    }
+}
+
+/// Writes a Delta checkpoint of `version`, deletes entries far below it, and sweeps the folder.
+pub async fn tend(
+    store: &Store,
+    table: &str,
+    version: u64,
+    retention_minutes: u64,
+    now_ms: i64,
+    unnamed: &mut Unnamed,
+) -> Result<()> {
     let opened =
         handle(store, table)?.with_version(version).load().await.map_err(|e| failure(table, e))?;
     deltalake::checkpoints::create_checkpoint(&opened, None)
         .await
         .map_err(|e| failure(table, e))?;
-    let keep_from = keep_from.min(version.saturating_sub(ENTRIES_KEPT));
-    for object in store.list(&format!("{table}/_delta_log")).await? {
-        let name = object.location.filename().unwrap_or_default();
-        let number = name.split('.').next().and_then(|digits| digits.parse::<u64>().ok());
-        if number.is_some_and(|number| number < keep_from) {
-            store.delete(object.location.as_ref()).await?;
+    let retention_ms = i64::try_from(retention_minutes.saturating_mul(60_000)).unwrap_or(i64::MAX);
+    let named = named(&opened, table)?;
+    let keep_from = version.saturating_sub(ENTRIES_KEPT);
+    for object in store.list(table).await? {
+        let path = object.location.as_ref();
+        let Some(name) = path.strip_prefix(&format!("{table}/")) else { continue };
+        let goes = match name.strip_prefix("_delta_log/") {
+            Some(entry) => entry_number(entry).is_some_and(|number| number < keep_from),
+            None => !named.contains(name) && unnamed.is_over(path, now_ms, retention_ms),
+        };
+        if goes {
+            store.delete(path).await?;
         }
     }
     Ok(())
+}
+
+/// Files that the version names, and their vectors.
+fn named(opened: &deltalake::DeltaTable, table: &str) -> Result<BTreeSet<String>> {
+    let state = opened.snapshot().map_err(|e| failure(table, e))?;
+    let mut named = BTreeSet::new();
+    for file in state.log_data().iter() {
+        named.insert(file.path().into_owned());
+        named.extend(file.deletion_vector_descriptor().as_ref().and_then(vector_name));
+    }
+    Ok(named)
+}
+
+fn vector_name(at: &DeletionVectorDescriptor) -> Option<String> {
+    (at.storage_type == StorageType::UuidRelativePath).then(|| vector::file_name(at)).flatten()
+}
+
+/// `00000000000000000012.json`, `00000000000000000012.checkpoint.parquet`: 12.
+fn entry_number(name: &str) -> Option<u64> {
+    name.split('.').next().and_then(|digits| digits.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{Int64Array, RecordBatch};
+    use bytes::Bytes;
+    use freshet_sql::change::ChangeBatch;
+
+    use super::*;
+    use crate::lake::commit::Stamp;
+    use crate::lake::layout;
+    use crate::lake::load;
+    use crate::lake::options::Options;
+    use crate::lake::table::{Table, TableSpec};
+    use crate::lake::tables::upload;
+
+    const HOUR_MS: i64 = 3_600_000;
+
+    fn rows(from: i64, to: i64) -> RecordBatch {
+        let ids = Arc::new(Int64Array::from_iter_values(from..to)) as arrow::array::ArrayRef;
+        RecordBatch::try_from_iter_with_nullable(vec![("id", ids, true)]).unwrap()
+    }
+
+    async fn commit(store: &Store, table: &mut Table, epoch: u64) {
+        let stamp = Stamp { epoch, time_ms: 0, retention_minutes: 60 };
+        let (version, bytes, uploads) = table.stage(stamp).unwrap().unwrap();
+        upload(store, uploads).await.unwrap();
+        store.create(&layout::log_entry(table.path(), version), bytes).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn sweeping_takes_orphans_and_leaves_what_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&Options::at(dir.path().display().to_string())).unwrap();
+        let spec = TableSpec::whole_rows("marts/t".to_owned(), rows(0, 0).schema(), &[]);
+        let mut table = Table::fresh(spec.clone());
+        for epoch in 1..=6 {
+            let from = i64::try_from(epoch).unwrap() * 10;
+            let removed = if epoch == 6 { rows(10, 15) } else { rows(0, 0) };
+            let change = ChangeBatch { removed, added: rows(from, from + 10) };
+            table.apply(&change, epoch).unwrap();
+            if epoch == 5 {
+                assert_eq!(table.compact(4, epoch).unwrap(), 5);
+            }
+            commit(&store, &mut table, epoch).await;
+        }
+        store.put("marts/t/part-orphan.parquet", Bytes::from_static(b"x")).await.unwrap();
+        let version = table.version().unwrap();
+        let mut unnamed = Unnamed::default();
+        for (now_ms, orphan) in [(0, true), (HOUR_MS - 1, true), (HOUR_MS, false)] {
+            tend(&store, "marts/t", version, 60, now_ms, &mut unnamed).await.unwrap();
+            let found = store.get("marts/t/part-orphan.parquet").await.unwrap();
+            assert_eq!(found.is_some(), orphan, "after {now_ms} ms");
+        }
+        let again = load::table(&store, spec, version).await.unwrap();
+        assert_eq!((again.rows(), again.digest()), (55, table.digest()));
+        assert_eq!(again.file_count(), table.file_count());
+    }
 }

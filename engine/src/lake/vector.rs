@@ -97,6 +97,12 @@ pub async fn read(
     map.iter().map(|row| u32::try_from(row).map_err(|_| bad("row beyond 2^32"))).collect()
 }
 
+/// The file's name within the table, where the vector has one.
+pub(super) fn file_name(at: &DeletionVectorDescriptor) -> Option<String> {
+    let id = z85::decode(&at.path_or_inline_dv).ok()?;
+    Some(format!("deletion_vector_{}.bin", uuid::Uuid::from_slice(&id).ok()?))
+}
+
 fn file_path(table: &str, id: uuid::Uuid) -> String {
     format!("{table}/deletion_vector_{id}.bin")
 }

@@ -1,15 +1,18 @@
-//! Work beside the epochs: Delta checkpoints, old log entries, old decisions.
+//! Work beside the epochs: Delta checkpoints, old log entries and files, old decisions.
 //!
 //! One task at a time; what it fails to do is logged and done later. Never on the epoch's path.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 use crate::checkpoint::decision::Decision;
 use crate::checkpoint::floor;
 use crate::lake::options::Options;
 use crate::lake::store::Store;
+use crate::lake::tend::Unnamed;
 use crate::lake::{layout, tend};
 
 /// Epochs between two prunings of decisions.
@@ -20,7 +23,9 @@ const PRUNE_EPOCHS: u64 = 100;
 pub struct Tending {
     checkpoint_commits: u64,
     decisions_kept: u64,
+    retention_minutes: u64,
     done: BTreeMap<String, u64>,
+    unnamed: Arc<Mutex<Unnamed>>,
     running: Option<JoinHandle<()>>,
 }
 
@@ -28,7 +33,14 @@ impl Tending {
     /// Nothing is due yet.
     pub fn new(options: &Options, decisions_kept: u64) -> Self {
         let checkpoint_commits = options.checkpoint_commits.max(1);
-        Self { checkpoint_commits, decisions_kept, done: BTreeMap::new(), running: None }
+        Self {
+            checkpoint_commits,
+            decisions_kept,
+            retention_minutes: options.retention_minutes,
+            done: BTreeMap::new(),
+            unnamed: Arc::default(),
+            running: None,
+        }
     }
 
     /// Waits for what runs.
@@ -67,11 +79,15 @@ impl Tending {
         if due.is_empty() && prune.is_none() {
             return;
         }
-        let store = store.clone();
+        let (store, unnamed) = (store.clone(), self.unnamed.clone());
+        let (minutes, now_ms) = (self.retention_minutes, decision.time_us / 1000);
         self.running = Some(tokio::spawn(async move {
             let mut failed = BTreeSet::new();
             for (table, version) in due {
-                if let Err(error) = tend::checkpoint(&store, &table, version, version).await {
+                let mut unnamed = unnamed.lock().await;
+                let done =
+                    tend::tend(&store, &table, version, minutes, now_ms, &mut unnamed).await;
+                if let Err(error) = done {
                     failed.insert(format!("{table}: {error}"));
                 }
             }

@@ -107,6 +107,7 @@ impl Filler {
             .headers(list);
         (record.key, record.payload) = (fill.key, fill.value);
         loop {
+            self.check()?;
             match self.producer.send(record) {
                 Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(Code::QueueFull), back)) => {
@@ -121,10 +122,14 @@ impl Filler {
     /// Waits until everything that was sent is stored.
     pub fn finish(self) -> Result<()> {
         self.producer.flush(FLUSH).map_err(|e| failed(&self.brokers, "flushing", e))?;
+        self.check()
+    }
+
+    fn check(&self) -> Result<()> {
         match self.failures.load(Ordering::Relaxed) {
             0 => Ok(()),
             lost => Err(Error::failed(format!(
-                "kafka at {}: {lost} records were refused",
+                "kafka at {} did not store {lost} records; delete the topics and fill them anew",
                 self.brokers
             ))),
         }
@@ -137,6 +142,7 @@ fn config(brokers: &str) -> ClientConfig {
         .set("bootstrap.servers", brokers)
         .set("enable.idempotence", "true")
         .set("linger.ms", "20")
+        .set("message.timeout.ms", "30000")
         .set("batch.size", "262144")
         .set("queue.buffering.max.kbytes", "65536")
         .set("client.id", "freshet-bench");

@@ -1,0 +1,36 @@
+"""What each epoch of a lake holds, told by its raw tables alone.
+
+Raw keeps every record with the epoch that took it in. It must never look at a model.
+"""
+
+from collections import defaultdict
+
+from .lake import Lake
+from .line import TABLES
+
+
+def taken(lake: Lake) -> list[set[tuple]]:
+    """The (topic, partition, offset) of each epoch, in the order of epochs."""
+    found: dict[int, set] = defaultdict(set)
+    for table in TABLES:
+        for row in lake.rows(f"raw/{table}"):
+            found[row["epoch"]].add((row["topic"], row["partition"], row["offset"]))
+    return [found[epoch] for epoch in sorted(found)]
+
+
+def effective(lake: Lake) -> list[set[tuple]]:
+    """The changes that each epoch's models saw: first deliveries by identity, reads left out."""
+    found: dict[int, set] = defaultdict(set)
+    for table in TABLES:
+        met = set()
+        for row in sorted(lake.rows(f"raw/{table}"), key=lambda row: row["seq"]):
+            identity = (table, row["key"], row["op"], row["tx_id"], row["lsn"])
+            if row["op"] != "r" and identity not in met:
+                found[row["epoch"]].add(identity)
+            met.add(identity)
+    return [found[epoch] for epoch in sorted(found)]
+
+
+def transactions(epochs: list[set[tuple]]) -> list[set[int]]:
+    """The source transactions of each epoch."""
+    return [{identity[3] for identity in epoch} for epoch in epochs]
