@@ -28,20 +28,53 @@ class Replays:
 
     def __init__(self, binary: Path, folder: Path, topics: Path, models: Path) -> None:
         self.binary, self.folder, self.topics, self.models = binary, folder, topics, models
+        self.loaded: Path | None = None
         self.made: dict[tuple, Lake] = {}
 
     def of(self, **options) -> Lake:
         """The lake of a replay with these options; underscores mean dashes."""
         key = tuple(sorted(options.items()))
         if key not in self.made:
-            name = "-".join(f"{option}{value}" for option, value in key) or "plain"
-            lake = self.folder / name
-            words = [word for option, value in key
-                     for word in (f"--{option.replace('_', '-')}", value)]
-            run(self.binary, "replay", self.topics, "--lake", lake, "--models", self.models,
-                "--transaction-topic", f"{PREFIX}.transaction", *words)
+            lake = self.folder / name(key)
+            self.replay(self.topics, lake, key)
             self.made[key] = Lake(lake)
         return self.made[key]
+
+    def after_load(self, **options) -> Lake:
+        """The same, on a lake that holds the initial read already.
+
+        Its rows stand in no transaction and belong where they are met: only what follows is cut
+        at places that the topics alone decide.
+        """
+        key = ("after_load", *sorted(options.items()))
+        if key not in self.made:
+            lake = self.folder / f"loaded-{name(key[1:])}"
+            shutil.copytree(self.load(), lake)
+            self.replay(self.topics, lake, key[1:])
+            self.made[key] = Lake(lake)
+        return self.made[key]
+
+    def load(self) -> Path:
+        """A lake with the initial read alone, which lies at the start of each partition."""
+        if self.loaded is None:
+            self.loaded = self.folder / "loaded"
+            reads = self.folder / "reads.jsonl"
+            reads.write_text("".join(
+                f"{text}\n" for text, record in zip(
+                    self.topics.read_text().splitlines(), capture.read(self.topics), strict=True)
+                if record["event"].get("op") == "r"))
+            self.replay(reads, self.loaded, ())
+        return self.loaded
+
+    def replay(self, topics: Path, lake: Path, options: tuple) -> None:
+        words = [word for option, value in options
+                 for word in (f"--{option.replace('_', '-')}", value)]
+        run(self.binary, "replay", topics, "--lake", lake, "--models", self.models,
+            "--transaction-topic", f"{PREFIX}.transaction", *words)
+
+
+def name(options: tuple) -> str:
+    return "-".join(f"{option}{value}" for option, value in options) or "plain"
 
 
 @pytest.fixture(scope="module")
@@ -91,8 +124,8 @@ def test_the_short_capture_is_what_it_should_be(short):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_interleavings_give_the_same_epochs(short, seed):
     """The cut is a function of what the topics hold, not of who is read first."""
-    plain = short.of(epoch_rows=SHORT_ROWS)
-    other = short.of(epoch_rows=SHORT_ROWS, interleave_seed=seed)
+    plain = short.after_load(epoch_rows=SHORT_ROWS)
+    other = short.after_load(epoch_rows=SHORT_ROWS, interleave_seed=seed)
     assert len(epochs.effective(plain)) > 3
     assert epochs.effective(other) == epochs.effective(plain)
     assert set().union(*epochs.taken(other)) == set().union(*epochs.taken(plain))

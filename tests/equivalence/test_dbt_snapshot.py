@@ -122,7 +122,7 @@ def test_dbt_snapshot_after_each_transaction_gives_our_versions(runs, tmp_path):
     database = run_dbt(tmp_path, bank)
     for table in fold.SNAPSHOTS:
         name = f"{table}_snapshot"
-        with duckdb.connect(str(database), read_only=True) as connection:
+        with duckdb.connect(str(database)) as connection:
             said = connection.execute(f"select * exclude (committed_at) from analytics.{name}")
             expected = said.to_arrow_table().to_pylist()
         found = multiset(lake.rows(f"snapshots/{name}", lake.last()), without=("dbt_scd_id",))

@@ -40,8 +40,13 @@ def answers(runs, lake):
         relation = path.removeprefix("_freshet/").replace("/", ".")
         text = runs.sql(lake, f"select * from {relation}")
         rows = [json.loads(line, parse_float=str, parse_int=str) for line in text.splitlines()]
+        assert all([*row] == columns(lake, path) for row in rows), f"{path}: columns in disorder"
         found[path] = len(rows), checksum([told(v) for v in row.values()] for row in rows)
     return found
+
+
+def columns(lake, path: str) -> list[str]:
+    return lake.table(path, lake.last()).column_names
 
 
 def told(value) -> str:
@@ -127,11 +132,11 @@ def spark():
 def spark_rows(spark, lake, path: str) -> list[list[str]]:
     """All values as canonical text; Spark itself turns them into text."""
     frame = spark.read.format("delta").load(str(lake.root / path))
-    columns = [f"hex({n})" if kind == "binary" else f"cast({n} as string)"
-               for n, kind in ((f"`{n}`", kind) for n, kind in frame.dtypes)]
+    texts = [f"hex({n})" if kind == "binary" else f"cast({n} as string)"
+             for n, kind in ((f"`{n}`", kind) for n, kind in frame.dtypes)]
     hexed = [kind == "binary" for _, kind in frame.dtypes]
     return [[told(v.lower() if h and v else v) for v, h in zip(row, hexed)]
-            for row in frame.selectExpr(*columns).collect()]
+            for row in frame.selectExpr(*texts).collect()]
 
 
 def test_spark_reads_what_freshet_sql_reads(spark, lake, answers):

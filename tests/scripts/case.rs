@@ -17,7 +17,7 @@ use freshet::lake::options::Options as LakeOptions;
 use freshet::pipeline::{Pipeline, Settings, project};
 use freshet_sql::project::Project;
 
-use super::events::{DAY_US, Events};
+use super::events::{DAY_US, Events, minutes};
 
 struct Stage {
     folder: tempfile::TempDir,
@@ -57,7 +57,7 @@ pub async fn run(text: &str) -> Result<(), String> {
                 let change = stage.events.again(event).map_err(at)?;
                 stage.waiting.push(change);
             }
-            "epoch" => stage.epoch().await.map_err(at)?,
+            "epoch" => stage.epoch(rest).await.map_err(at)?,
             "restart" => stage.open().await.map_err(at)?,
             "table" => {
                 let mut wanted = Vec::new();
@@ -95,7 +95,8 @@ impl Stage {
         Ok(())
     }
 
-    async fn epoch(&mut self) -> Result<(), String> {
+    async fn epoch(&mut self, how: &str) -> Result<(), String> {
+        let (loading, state) = loading(how)?;
         let changes = std::mem::take(&mut self.waiting);
         let last = changes.iter().map(|c| c.commit_us).max();
         self.clock.set_us(last.unwrap_or(DAY_US));
@@ -111,8 +112,8 @@ impl Stage {
             passed_by_timeout: 0,
             guarantee: Guarantee::Transactional,
             ignored: IgnoredCounts::default(),
-            loading: Loading::Done,
-            state: CutState { phase: Phase::Done, ..CutState::default() },
+            loading,
+            state,
         };
         let pipeline = self.pipeline.as_mut().ok_or("no pipeline")?;
         pipeline.step(&epoch).await.map_err(|e| e.to_string())?;
@@ -155,4 +156,22 @@ impl Stage {
         rows.insert(0, names.join(" "));
         Ok(rows)
     }
+}
+
+/// `reading` and `finishing HH:MM`: an epoch of a later read of everything, and the one that ends it.
+fn loading(how: &str) -> Result<(Loading, CutState), String> {
+    let done = CutState { phase: Phase::Done, ..CutState::default() };
+    Ok(match how.split_once(' ').unwrap_or((how, "")) {
+        ("", _) => (Loading::Done, done),
+        ("reading", _) => (
+            Loading::Reading { reread: true },
+            CutState { phase: Phase::Reading, reread: true, ..CutState::default() },
+        ),
+        ("finishing", at) => {
+            let read_us = DAY_US + minutes(at)? * 60_000_000;
+            let state = CutState { reread: true, read_us: Some(read_us), ..done };
+            (Loading::Finishing { reread: true }, state)
+        }
+        _ => return Err(format!("unknown epoch: {how}")),
+    })
 }

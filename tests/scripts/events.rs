@@ -94,7 +94,8 @@ impl Events {
     }
 }
 
-fn minutes(clock: &str) -> Result<i64, String> {
+/// Minutes since midnight of `HH:MM`.
+pub fn minutes(clock: &str) -> Result<i64, String> {
     let (hour, minute) = clock.split_once(':').ok_or_else(|| format!("not a time: {clock}"))?;
     let number = |text: &str| text.parse::<i64>().map_err(|_| format!("not a time: {clock}"));
     Ok(number(hour)? * 60 + number(minute)?)

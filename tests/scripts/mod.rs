@@ -4,7 +4,7 @@
 //! ```text
 //! change customers u 1 {"id":1,"city":"Oslo"} at=11:00 tx=7   an event; at is a time of one day
 //! again 3                                                     the third event is delivered again
-//! epoch                                                       everything since the last epoch
+//! epoch [reading | finishing HH:MM]                           everything since the last epoch
 //! restart                                                     the lake is closed and loaded anew
 //! table customers_snapshot customer_id,city [order]           what the table holds
 //! ---

@@ -94,14 +94,14 @@ fn print(schema: &SchemaRef, rows: &[RecordBatch], format: RowFormat) -> Result<
             })
         }
         RowFormat::Json => each_row(rows, |batch, cells| {
-            let object: serde_json::Map<String, serde_json::Value> = batch
-                .schema()
-                .fields()
-                .iter()
-                .zip(cells)
-                .map(|(field, cell)| (field.name().clone(), json(field.data_type(), cell)))
-                .collect();
-            writeln!(out, "{}", serde_json::Value::Object(object)).map_err(unprintable)
+            // Member by member: a map would put the columns into the order of their names.
+            let schema = batch.schema();
+            let members = schema.fields().iter().zip(cells).map(|(field, cell)| {
+                let name = serde_json::Value::from(field.name().as_str());
+                format!("{name}:{}", json(field.data_type(), cell))
+            });
+            let members: Vec<String> = members.collect();
+            writeln!(out, "{{{}}}", members.join(",")).map_err(unprintable)
         }),
     }
 }
