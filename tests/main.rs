@@ -5,6 +5,8 @@
 //!
 //! What needs real servers or other engines' eyes is Python, beside this file.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests may end a test")]
+
 #[path = "scripts/mod.rs"]
 mod scripts;
 #[path = "tidy/mod.rs"]

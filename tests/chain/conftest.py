@@ -1,5 +1,7 @@
 """The run that every test of this folder looks at: told once, compared many times."""
 
+import os
+
 import pytest
 
 
@@ -9,7 +11,8 @@ def story(postgres, kafka, connect, minio, freshet, tmp_path_factory):
     from .story import Servers, Size, Story
 
     servers = Servers(postgres, kafka, connect, minio)
-    told = Story(freshet, tmp_path_factory.mktemp("chain"), servers, Size())
+    size = Size(rounds=6) if os.environ.get("FRESHET_LONG") else Size()
+    told = Story(freshet, tmp_path_factory.mktemp("chain"), servers, size)
     try:
         yield told.tell()
     finally:

@@ -18,19 +18,14 @@ def taken(lake: Lake) -> list[set[tuple]]:
     return [found[epoch] for epoch in sorted(found)]
 
 
-def effective(lake: Lake) -> list[set[tuple]]:
-    """The changes that each epoch's models saw: first deliveries by identity, reads left out."""
+def transactions(lake: Lake) -> list[set[int]]:
+    """The source transactions of each epoch, by first deliveries; reads are in none."""
     found: dict[int, set] = defaultdict(set)
     for table in TABLES:
         met = set()
         for row in sorted(lake.rows(f"raw/{table}"), key=lambda row: row["seq"]):
-            identity = (table, row["key"], row["op"], row["tx_id"], row["lsn"])
+            identity = (row["key"], row["op"], row["tx_id"], row["lsn"])
             if row["op"] != "r" and identity not in met:
-                found[row["epoch"]].add(identity)
+                found[row["epoch"]].add(row["tx_id"])
             met.add(identity)
     return [found[epoch] for epoch in sorted(found)]
-
-
-def transactions(epochs: list[set[tuple]]) -> list[set[int]]:
-    """The source transactions of each epoch."""
-    return [{identity[3] for identity in epoch} for epoch in epochs]

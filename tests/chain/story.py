@@ -32,11 +32,12 @@ class Servers:
 
 @dataclass(frozen=True)
 class Size:
-    """How much the bank does, and how wide its wide notes are."""
+    """How much the bank does, how wide its wide notes are, and how often all servers break."""
 
     seed: int = 7
     rate: int = 50
     wide: int = WIDE
+    rounds: int = 1
 
 
 class Story:
@@ -65,7 +66,10 @@ class Story:
             self.change_rows()
             self.arrive("updates, key changes and a cascade")
             self.change_columns()
-            self.break_servers()
+            for _ in range(self.size.rounds):
+                self.break_servers()
+            self.writer.delete_customer(19)
+            self.writer.move_customer(500, 501)
         finally:
             generator.terminate()
             generator.wait(30)
@@ -129,8 +133,6 @@ class Story:
         servers.connect.kill()
         servers.connect.start()
         servers.connect.wait_running()
-        self.writer.delete_customer(19)
-        self.writer.move_customer(500, 501)
         self.arrive("what follows a kill of the worker")
 
     def finish(self) -> None:
@@ -155,8 +157,8 @@ class Story:
         """Whether freshet has read and committed every record of every topic."""
         self.line.keep_running()
         offsets = self.line.status()["offsets"]
-        ours = {(topic, int(partition)): offset
-                for topic, partitions in offsets.items() for partition, offset in partitions.items()}
+        ours = {(topic, int(partition)): offset for topic, partitions in offsets.items()
+                for partition, offset in partitions.items()}
         return ours == self.ends()
 
     def ends(self) -> dict[tuple[str, int], int]:

@@ -1,4 +1,4 @@
-"""The bank's books: what its tables held after each source transaction, from captured records alone.
+"""The bank's books: what its tables held after each source transaction, by the records alone.
 
 Transactions count in the order of their first END, which is commit order. It must never look at a
 lake: it says what the lake may show.

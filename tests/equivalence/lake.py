@@ -1,6 +1,6 @@
 """A lake as outsiders see it: decisions as JSON, tables at their versions through `deltalake`.
 
-It must never call the engine, nor look into its caches: what is read here is what anyone could read.
+It must never call the engine, nor look into its caches: anyone could read what is read here.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""Captures and what the engine makes of them: `freshet demo` and `freshet replay` as a user runs them.
+"""Captures and what the engine makes of them: `freshet demo` and `freshet replay`, as typed.
 
 A capture is either a life of our own through wire.py, or the demo's own bank with its faults.
 Every name says its seeds, so that a failure can be repeated at a desk.

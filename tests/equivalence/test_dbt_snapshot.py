@@ -60,7 +60,8 @@ def prepare(database, bank) -> None:
     """Every state of the bank, and views that show the one whose turn it is."""
     with duckdb.connect(str(database)) as connection:
         run = connection.execute
-        run("set TimeZone = 'UTC'; create schema public; create table public.turn as select -1 as k")
+        run("set TimeZone = 'UTC'; create schema public")
+        run("create table public.turn as select -1 as k")
         run("create table public.commits (k integer, commit_at timestamp)")
         run("create view public.shown as select commit_at from public.commits "
             "where k = (select k from public.turn)")
@@ -123,7 +124,7 @@ def test_dbt_snapshot_after_each_transaction_gives_our_versions(runs, tmp_path):
     for table in fold.SNAPSHOTS:
         name = f"{table}_snapshot"
         with duckdb.connect(str(database)) as connection:
-            said = connection.execute(f"select * exclude (committed_at) from analytics.{name}")
+            said = connection.sql(f"select * exclude (committed_at) from analytics.{name}")
             expected = said.to_arrow_table().to_pylist()
         found = multiset(lake.rows(f"snapshots/{name}", lake.last()), without=("dbt_scd_id",))
         assert any(row["dbt_valid_to"] for row in expected)

@@ -27,8 +27,8 @@ def records(capture: Path) -> list[Broken]:
     image = create["after"] | {"id": "seven"}
     wrong_type = dumped(create | {"after": image})
     no_key = dumped(create | {"op": "d", "after": None, "before": None})
-    flattened, text, avro = b'{"id":1,"first_name":"Ada"}', b"this is no json", bytes(5) + b"\x06Ada"
-    key = b'{"id":1}'
+    flattened, text = b'{"id":1,"first_name":"Ada"}', b"this is no json"
+    key, avro = b'{"id":1}', bytes(5) + b"\x06Ada"
     return [
         Broken(key, text, text, "no JSON object"),
         Broken(key, flattened, flattened, "no `op`"),

@@ -47,7 +47,8 @@ class Lake:
             found = [root / start, *(root / start).rglob("*")]
             return sorted(str(file.relative_to(root)) for file in found if file.is_file())
         bucket, prefix = self._place()
-        return [key.removeprefix(f"{prefix}/") for key in self.minio.keys(f"{prefix}/{start}", bucket)]
+        keys = self.minio.keys(f"{prefix}/{start}", bucket)
+        return [key.removeprefix(f"{prefix}/") for key in keys]
 
     def objects(self, start: str) -> dict[str, bytes]:
         """The objects of a folder, or the one object, by name."""

@@ -117,7 +117,8 @@ def test_bad_model_on_a_lake_that_runs(program, capture, reference, tmp_path):
     """An edit that is wrong changes nothing of what is there."""
     lake = tmp_path / "lake"
     program.expect(0, *replaying(capture, lake, 1000))
-    models = broken_models(tmp_path / "models", "marts/m.sql", "select nosuch from {{ ref('dim_date') }}")
+    text = "select nosuch from {{ ref('dim_date') }}"
+    models = broken_models(tmp_path / "models", "marts/m.sql", text)
     program.expect(INVALID, *replaying(capture, lake, 1000), "--models", models)
     assert_same(program, Lake(lake), reference)
 
@@ -131,8 +132,8 @@ def test_missing_kafka(program, tmp_path):
 
 def test_missing_minio(program, tmp_path):
     endpoint = f"http://127.0.0.1:{free_port()}"
-    config = write_config(tmp_path / "freshet.toml", f"127.0.0.1:{free_port()}", "s3://freshet/lake",
-                          endpoint=endpoint)
+    config = write_config(tmp_path / "freshet.toml", f"127.0.0.1:{free_port()}",
+                          "s3://freshet/lake", endpoint=endpoint)
     said = program.expect(UNAVAILABLE, "catch-up", "--config", config, AWS_ACCESS_KEY_ID="a",
                           AWS_SECRET_ACCESS_KEY="b")
     assert f"s3://freshet/lake at {endpoint}" in said and "Connection refused" in said, said

@@ -1,13 +1,15 @@
 """Law 2 at random points: kill -9 at moments drawn at random, on a local lake and on MinIO with a
-real Kafka; servers that go away in the middle; and what catch-up's exit codes say.
+real Kafka; servers that go away in the middle; and what catch-up's exit codes say. (Bad configuration: test_errors.)
 
 FRESHET_SEED repeats the moments as far as a machine can repeat them. FRESHET_LONG=1 kills 50 times.
 """
 
 import os
 import random
+import shutil
 import signal
 import time
+from pathlib import Path
 
 import pytest
 from stack.server import wait_until
@@ -15,8 +17,9 @@ from stack.server import wait_until
 from .conftest import LONG
 from .program import replaying
 from .service import Service
-from .tables import Lake, assert_same
+from .tables import Lake, assert_same, contents, differences
 
+MODELS = Path(__file__).parents[2] / "models"
 KILLS = 50 if LONG else 12
 KILLS_ON_SERVERS = 50 if LONG else 5
 ALIVE_SECONDS = (0.05, 1.5)
@@ -88,7 +91,7 @@ def test_servers_restart_under_serve(service, reference, topics, minio):
 
 
 def test_exit_codes(service, reference, topics, minio):
-    """catch-up: 3 without Kafka, 3 without MinIO, 2 for a bad key, 0 when all is read."""
+    """catch-up: 3 without Kafka, 3 without MinIO, 0 when all is read, and 0 again."""
     topics.stop()
     said = service.catch_up(3)
     assert topics.bootstrap in said, said
@@ -99,3 +102,19 @@ def test_exit_codes(service, reference, topics, minio):
     minio.start()
     service.catch_up(0)
     assert_same(service.program, service.lake, reference)
+    epoch = service.epoch()
+    service.catch_up(0)
+    assert service.epoch() == epoch
+
+
+def test_exit_code_of_a_failed_test(freshet, tmp_path, topics, reference):
+    """catch-up: 1 as long as a data test fails, named, though every table is there and right."""
+    models = shutil.copytree(MODELS, tmp_path / "models")
+    (models / "tests" / "no_day.sql").write_text("select * from {{ ref('dim_date') }}")
+    service = Service(freshet, tmp_path / "failing", topics, models=models, rows=1000)
+    for _ in range(2):
+        said = service.catch_up(1)
+        assert "test failed: no_day (" in said, said
+    found = contents(service.program, service.lake)
+    assert found["tests"].pop("no_day") == "fail"
+    assert not differences(found, reference)

@@ -30,11 +30,11 @@ fn collect(folder: &Path, root: &Path, rust: bool, found: &mut Vec<File>) {
             if !name.starts_with('.') && name != "__pycache__" && name != "target" {
                 collect(&path, root, rust, found);
             }
-        } else if !rust || name.ends_with(".rs") {
-            if let Ok(text) = std::fs::read_to_string(&path) {
-                let path = path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
-                found.push(File { path, text });
-            }
+        } else if (!rust || name.ends_with(".rs"))
+            && let Ok(text) = std::fs::read_to_string(&path)
+        {
+            let path = path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
+            found.push(File { path, text });
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use freshet_sql::project::Project;
 use tokio::sync::watch;
@@ -17,6 +18,10 @@ use crate::pipeline::reader::Reader;
 use crate::pipeline::{Pipeline, Settings};
 use crate::source::Source;
 use crate::{epoch, lake};
+
+/// A stop that hangs longer, on a server that does not answer, is cut short: what was decided
+/// stands, and anything else is made anew, as after any other death.
+const STOP_MAX: Duration = Duration::from_millis(9_500);
 
 /// Makes a source that reads on from these offsets.
 pub type OpenSource<'s> =
@@ -145,7 +150,13 @@ pub fn stop_signal() -> Result<watch::Receiver<bool>> {
         }
         tracing::info!("stopping: the epoch in hand is finished or given up whole");
         let _ = stop.send(true);
-        stop.closed().await;
+        tokio::select! {
+            () = stop.closed() => {}
+            () = tokio::time::sleep(STOP_MAX) => {
+                tracing::warn!("a server does not answer; stopping without it, nothing is lost");
+                std::process::exit(0);
+            }
+        }
     });
     Ok(stopped)
 }

@@ -85,8 +85,7 @@ impl Tending {
             let mut failed = BTreeSet::new();
             for (table, version) in due {
                 let mut unnamed = unnamed.lock().await;
-                let done =
-                    tend::tend(&store, &table, version, minutes, now_ms, &mut unnamed).await;
+                let done = tend::tend(&store, &table, version, minutes, now_ms, &mut unnamed).await;
                 if let Err(error) = done {
                     failed.insert(format!("{table}: {error}"));
                 }

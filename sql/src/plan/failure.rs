@@ -79,7 +79,9 @@ fn lower_first(text: &str) -> String {
     // Only words: an acronym or a quoted name stays as it is.
     let word = text.chars().nth(1).is_some_and(|c| c.is_ascii_lowercase());
     match text.chars().next() {
-        Some(first) if word => format!("{}{}", first.to_ascii_lowercase(), &text[first.len_utf8()..]),
+        Some(first) if word => {
+            format!("{}{}", first.to_ascii_lowercase(), &text[first.len_utf8()..])
+        }
         _ => text.to_owned(),
     }
 }

@@ -18,7 +18,8 @@ pub fn register(context: &SessionContext) {
 /// The refused function that `message` names, if any, and what to write instead.
 pub fn refused(message: &str) -> Option<(&'static str, String)> {
     let lower = message.to_lowercase();
-    let name = UNSTABLE.iter().find(|name| lower.contains(&format!("invalid function '{name}'")))?;
+    let name =
+        UNSTABLE.iter().find(|name| lower.contains(&format!("invalid function '{name}'")))?;
     let hint = format!(
         "`{name}()` gives another answer at each call, so a model could not be maintained \
          exactly; derive the value from the row (md5 of its key) or use current_timestamp, \
