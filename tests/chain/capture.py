@@ -59,6 +59,13 @@ def identity(record: dict) -> tuple:
     return (record["topic"], record["key"], event["op"], source["txId"], source["lsn"])
 
 
+def commit_order(records: list[dict]) -> list[int]:
+    """The source's transactions in the order of their first ENDs."""
+    ends = [record for record in records if record["event"].get("status") == "END"]
+    ends.sort(key=lambda record: record["offset"])
+    return list(dict.fromkeys(int(record["event"]["id"].split(":")[0]) for record in ends))
+
+
 def reads(records: list[dict]) -> Reads:
     """What the initial read met, and the first commit that came by the stream."""
     found, times = {}, []

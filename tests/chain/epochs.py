@@ -29,3 +29,17 @@ def transactions(lake: Lake) -> list[set[int]]:
                 found[row["epoch"]].add(row["tx_id"])
             met.add(identity)
     return [found[epoch] for epoch in sorted(found)]
+
+
+def assert_prefixes(lake: Lake, commit_order: list[int]) -> None:
+    """Law 3: whatever epoch is looked at, what it and those before it hold is a prefix of the
+    source's commits, each whole.
+    """
+    taken = transactions(lake)
+    known = set().union(*taken)
+    order = [each for each in commit_order if each in known]
+    assert len(order) == len(known)
+    at = 0
+    for epoch in taken:
+        assert epoch == set(order[at:at + len(epoch)])
+        at += len(epoch)

@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("deltalake", reason="python packages are missing: run tests/install")
 
-from . import audit, capture  # noqa: E402
+from . import audit, capture, epochs  # noqa: E402
 from .audit import ACCOUNTS, CUSTOMERS, naive  # noqa: E402
 from .lake import plain  # noqa: E402
 from .line import TABLES  # noqa: E402
@@ -98,6 +98,12 @@ def test_nothing_was_lost_or_guessed(story):
     assert not failed
     changes = capture.changes(capture.read(story.capture))
     assert status["totals"]["events"] == len(changes)
+
+
+def test_epochs_were_cut_between_commits(story):
+    """Law 3 through every restart: no epoch of the run held half a transaction."""
+    order = capture.commit_order(capture.read(story.capture))
+    epochs.assert_prefixes(story.lake, order)
 
 
 def test_added_column_was_filled_from_what_was_kept(story):

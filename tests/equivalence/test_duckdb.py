@@ -82,7 +82,7 @@ def check_lake(compiled, lake, every: int = 1) -> None:
     for decision in [*built[:-1:every], built[-1]]:
         compared += check_epoch(compiled, connection, lake, decision, known)
         check_digests(lake, decision, seen)
-    assert compared >= 3 * len(compiled.nodes)
+    assert compared > 2 * len(compiled.nodes), "little changed after the first build"
 
 
 def test_every_model_equals_duckdb_at_every_epoch_of_random_histories(runs, compiled, seeds):
@@ -102,7 +102,7 @@ def test_every_model_equals_duckdb_where_the_initial_read_comes_in_parts(runs, c
 
 
 def test_every_model_equals_duckdb_over_the_demos_bank(runs, compiled):
-    lake = runs.replay(runs.demo(5), Cut(seed=5, rows=150, interleave=5))
+    lake = runs.replay(runs.demo(5), Cut(seed=5, rows=90, interleave=5))
     check_lake(compiled, lake, every=4)
 
 

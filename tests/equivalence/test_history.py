@@ -39,7 +39,7 @@ def test_snapshots_equal_a_fold_over_raw_at_every_epoch(runs, seeds):
 
 
 def test_the_demos_snapshots_equal_a_fold_over_raw(runs):
-    lake = runs.replay(runs.demo(5), Cut(seed=5, rows=150, interleave=5))
+    lake = runs.replay(runs.demo(5), Cut(seed=5, rows=90, interleave=5))
     check_fold(lake, lake.last())
 
 

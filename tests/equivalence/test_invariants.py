@@ -124,7 +124,7 @@ def test_every_epoch_is_the_bank_after_one_transaction(runs, seeds):
 
 def test_every_epoch_of_the_demos_bank_is_in_its_books(runs):
     capture = runs.demo(5)
-    lake = runs.replay(capture, Cut(seed=5, rows=150, interleave=5))
+    lake = runs.replay(capture, Cut(seed=5, rows=90, interleave=5))
     check_lake(lake, Books(capture), every=4)
 
 

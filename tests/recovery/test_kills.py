@@ -1,7 +1,9 @@
 """Law 2 at random points: kill -9 at moments drawn at random, on a local lake and on MinIO with a
-real Kafka; servers that go away in the middle; and what catch-up's exit codes say. (Bad configuration: test_errors.)
+real Kafka; servers that go away in the middle; and what catch-up's exit codes say (test_errors has
+those of what is wrong).
 
-FRESHET_SEED repeats the moments as far as a machine can repeat them. FRESHET_LONG=1 kills 50 times.
+FRESHET_SEED repeats the moments as far as a machine can repeat them. FRESHET_LONG=1 kills 50 times
+and more, on several lakes, since none lives through so many moments of load.
 """
 
 import os
@@ -20,8 +22,8 @@ from .service import Service
 from .tables import Lake, assert_same, contents, differences
 
 MODELS = Path(__file__).parents[2] / "models"
-KILLS = 50 if LONG else 12
-KILLS_ON_SERVERS = 50 if LONG else 5
+KILLS, LAKES = 12, 5 if LONG else 1
+KILLS_ON_SERVERS, LAKES_ON_SERVERS = 5, 10 if LONG else 1
 ALIVE_SECONDS = (0.05, 1.5)
 
 
@@ -34,7 +36,8 @@ def moments():
     return lambda: drawn.uniform(*ALIVE_SECONDS)
 
 
-def test_local_lake(program, capture, reference, moments, tmp_path):
+@pytest.mark.parametrize("_lake", range(LAKES))
+def test_local_lake(program, capture, reference, moments, tmp_path, _lake):
     """Half of the kills hit the start and its recovery, half the epochs after it."""
     lake, killed = tmp_path / "lake", 0
     arguments = replaying(capture, lake)
@@ -42,7 +45,7 @@ def test_local_lake(program, capture, reference, moments, tmp_path):
         run = program.spawn(*arguments)
         if number % 2:
             run.wait_for_epoch()
-        time.sleep(moments() / (4 if LONG else 1))
+        time.sleep(moments())
         killed += run.kill() == -9
     assert killed > KILLS // 2, "most runs ended before they were killed: the capture is too short"
     program.expect(0, *arguments)
@@ -54,7 +57,8 @@ def service(freshet, tmp_path, topics, minio) -> Service:
     return Service(freshet, tmp_path, topics, minio)
 
 
-def test_real_servers(service, reference, moments):
+@pytest.mark.parametrize("_lake", range(LAKES_ON_SERVERS))
+def test_real_servers(service, reference, moments, _lake):
     """serve dies under load, again and again; an expired lease lets the next one in."""
     killed = 0
     for number in range(KILLS_ON_SERVERS):

@@ -34,6 +34,8 @@ pub struct Cutter {
     index: HashMap<PartitionKey, usize>,
     /// Partitions that showed a row of the read under way.
     read: Vec<bool>,
+    /// When an epoch was cut last: a backlog is cut by its bounds, and by age once in a while.
+    last_cut_ms: i64,
     loading: Follower,
     oversized: u64,
 }
@@ -56,6 +58,7 @@ impl Cutter {
             table_topics: Vec::new(),
             index: HashMap::new(),
             read: Vec::new(),
+            last_cut_ms: i64::MIN,
             loading: Follower::resume(state),
             oversized: 0,
         }
@@ -156,6 +159,7 @@ impl Cutter {
             Some(_) => Guarantee::Transactional,
             None => Guarantee::PerPartition,
         };
+        self.last_cut_ms = now_ms;
         let mut epoch = Epoch::assemble(taken, guarantee);
         epoch.transactions = transactions;
         epoch.passed_by_timeout = std::mem::take(&mut self.transactions.passed_by_timeout);
@@ -221,7 +225,7 @@ impl Cutter {
         let quiet = self.loading.is_done() && rows == 0;
         let age = self.options.age_ms().saturating_mul(if quiet { QUIET_AGES } else { 1 });
         force == Force::Yes
-            || now_ms.saturating_sub(oldest) >= age
+            || now_ms.saturating_sub(oldest.max(self.last_cut_ms)) >= age
             || self.buffered_bytes() >= self.options.buffer_bytes_max
     }
 }

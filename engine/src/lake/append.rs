@@ -4,19 +4,19 @@
 //! the list of files.
 
 use arrow::array::RecordBatch;
-use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 
 use super::commit::{self, Actions, DataChange, FileEntry, Identity, Stamp};
 use super::load;
-use super::parquet::{Effort, decode, encode};
+use super::parquet::{Effort, FileWriter, decode, encode};
 use super::store::Store;
 use super::table::Upload;
 use crate::error::{Error, Result};
 
-/// Files below this are merged; larger ones stay as they are.
-const MERGED_BYTES_MIN: i64 = 32 << 20;
+/// Files below this are merged; larger ones stay as they are. Events in memory take ten times the
+/// room, so this also bounds what a merge holds.
+const MERGED_BYTES_MAX: i64 = 4 << 20;
 
 /// The table.
 #[derive(Debug)]
@@ -83,7 +83,7 @@ impl AppendTable {
         if rows.num_rows() == 0 {
             return Ok(());
         }
-        let body = encode(rows, Effort::Small)?;
+        let body = encode(rows, Effort::Events)?;
         self.add(body, rows.num_rows(), partition, epoch, DataChange::Rows);
         Ok(())
     }
@@ -112,18 +112,16 @@ impl AppendTable {
     /// Merges small files of one partition value once there are `merge_files` of a size class.
     pub async fn compact(&mut self, store: &Store, merge_files: usize, epoch: u64) -> Result<()> {
         let Some(due) = self.crowded(merge_files.max(2)) else { return Ok(()) };
-        let mut batches = Vec::new();
+        let (mut file, mut rows) = (FileWriter::new(&self.schema, Effort::Events)?, 0);
         for entry in &due {
-            batches.push(self.read(store, entry).await?);
+            file.write(&self.read(store, entry).await?)?;
+            rows += entry.rows;
         }
-        let merged =
-            concat_batches(&self.schema, &batches).map_err(|e| Error::bug(e.to_string()))?;
         self.files.retain(|f| !due.iter().any(|d| d.path == f.path));
         let partition = due.first().and_then(|f| f.partition.clone());
         let gone = due.into_iter().map(|f| (f, DataChange::Layout));
         self.actions.removes.extend(gone);
-        let body = encode(&merged, Effort::Small)?;
-        self.add(body, merged.num_rows(), partition.as_deref(), epoch, DataChange::Layout);
+        self.add(file.finish()?, rows, partition.as_deref(), epoch, DataChange::Layout);
         Ok(())
     }
 
@@ -131,7 +129,7 @@ impl AppendTable {
         let mut classes: std::collections::BTreeMap<(Option<&str>, u32), Vec<&FileEntry>> =
             std::collections::BTreeMap::new();
         let staged = |f: &FileEntry| self.actions.adds.iter().any(|(a, _)| a.path == f.path);
-        for file in self.files.iter().filter(|f| f.size < MERGED_BYTES_MIN && !staged(f)) {
+        for file in self.files.iter().filter(|f| f.size < MERGED_BYTES_MAX && !staged(f)) {
             let kib = usize::try_from(file.size / 16_384).unwrap_or(0).max(1);
             classes
                 .entry((file.partition.as_deref(), kib.ilog(merge_files)))

@@ -30,18 +30,20 @@ pub struct Window {
     order: VecDeque<(u128, i64, i64)>,
     seen: HashSet<u128>,
     forgot: bool,
+    /// The identity that is being hashed, kept for its room.
+    text: Vec<u8>,
 }
 
 impl Window {
     /// A window of at most so many events.
     pub fn new(events_max: usize) -> Self {
-        Self { events_max, order: VecDeque::new(), seen: HashSet::new(), forgot: false }
+        Self { events_max, order: VecDeque::new(), seen: HashSet::new(), forgot: false, text: Vec::new() }
     }
 
     /// Remembers a change, or says that it was here.
     pub fn admit(&mut self, change: &Change) -> Delivery {
         let Some(position) = change.lsn else { return Delivery::First };
-        let identity = identity(change, position);
+        let identity = identity(&mut self.text, change, position);
         if !self.seen.insert(identity) {
             return Delivery::Again;
         }
@@ -71,8 +73,8 @@ impl Window {
     }
 }
 
-fn identity(change: &Change, position: i64) -> u128 {
-    let mut text = Vec::with_capacity(128);
+fn identity(text: &mut Vec<u8>, change: &Change, position: i64) -> u128 {
+    text.clear();
     for part in
         [change.connector.as_bytes(), change.table.as_bytes(), op_word(change.op).as_bytes()]
     {
@@ -92,5 +94,5 @@ fn identity(change: &Change, position: i64) -> u128 {
     text.push(0);
     text.extend_from_slice(&change.tx_id.unwrap_or(-1).to_le_bytes());
     text.extend_from_slice(&position.to_le_bytes());
-    XxHash3_128::oneshot(&text)
+    XxHash3_128::oneshot(text)
 }

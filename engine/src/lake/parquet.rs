@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, new_null_array};
 use arrow::compute::{cast, concat_batches};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
 
 use crate::error::{Error, Result};
 
@@ -23,27 +24,65 @@ const READ_ROWS: usize = 65_536;
 pub enum Effort {
     /// Snappy: the hot path.
     Quick,
-    /// Zstandard: merged files and raw events.
+    /// Zstandard: merged files.
     Small,
+    /// Zstandard; texts that hardly repeat and that nobody looks up get no dictionary and no
+    /// bounds: raw events.
+    Events,
 }
+
+/// The columns of [`Effort::Events`] that repeat.
+const REPEATING: [&str; 8] =
+    ["epoch", "op", "read", "connector", "topic", "partition", "wire", "reason"];
 
 /// A whole file of these rows.
 pub fn encode(batch: &RecordBatch, effort: Effort) -> Result<Bytes> {
-    let compression = match effort {
-        Effort::Quick => Compression::SNAPPY,
-        Effort::Small => Compression::ZSTD(ZstdLevel::try_new(1).map_err(broken)?),
-    };
-    let properties = WriterProperties::builder()
+    let mut file = FileWriter::new(&batch.schema(), effort)?;
+    file.write(batch)?;
+    file.finish()
+}
+
+/// A file in the making, for rows that are not held all at once.
+pub struct FileWriter(ArrowWriter<Vec<u8>>);
+
+impl FileWriter {
+    /// An empty file.
+    pub fn new(schema: &SchemaRef, effort: Effort) -> Result<Self> {
+        let properties = Some(properties(schema, effort)?);
+        ArrowWriter::try_new(Vec::new(), schema.clone(), properties).map(Self).map_err(broken)
+    }
+
+    /// Adds rows.
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.0.write(batch).map_err(broken)
+    }
+
+    /// Its bytes.
+    pub fn finish(self) -> Result<Bytes> {
+        self.0.into_inner().map(Bytes::from).map_err(broken)
+    }
+}
+
+fn properties(schema: &SchemaRef, effort: Effort) -> Result<WriterProperties> {
+    let zstd = || ZstdLevel::try_new(1).map(Compression::ZSTD).map_err(broken);
+    let compression = if effort == Effort::Quick { Compression::SNAPPY } else { zstd()? };
+    let mut builder = WriterProperties::builder()
         .set_compression(compression)
         .set_statistics_enabled(EnabledStatistics::Chunk)
-        .set_created_by("freshet".to_owned())
-        .build();
-    let mut file = Vec::new();
-    let mut writer =
-        ArrowWriter::try_new(&mut file, batch.schema(), Some(properties)).map_err(broken)?;
-    writer.write(batch).map_err(broken)?;
-    writer.close().map_err(broken)?;
-    Ok(Bytes::from(file))
+        .set_created_by("freshet".to_owned());
+    if effort == Effort::Events {
+        builder = builder.set_dictionary_enabled(false);
+        for field in schema.fields() {
+            let column = || ColumnPath::from(field.name().as_str());
+            if REPEATING.contains(&field.name().as_str()) {
+                builder = builder.set_column_dictionary_enabled(column(), true);
+            } else if matches!(field.data_type(), DataType::Utf8 | DataType::Binary) {
+                let none = EnabledStatistics::None;
+                builder = builder.set_column_statistics_enabled(column(), none);
+            }
+        }
+    }
+    Ok(builder.build())
 }
 
 /// All rows of a file in physical order, under this schema: columns by name, absent ones null.

@@ -200,6 +200,8 @@ impl Store {
             "; the disk is full: free some space, then start again: nothing decided is lost"
         } else if lower.contains("read-only") || lower.contains("permission denied") {
             "; the lake must be writable by this user"
+        } else if lower.contains("connection refused") || lower.contains("timed out") {
+            "; is the server up, and is lake.s3_endpoint right?"
         } else {
             ""
         };

@@ -193,6 +193,11 @@ impl Table {
         interleave_record_batch(&batches, &indices).map_err(|e| Error::bug(e.to_string()))
     }
 
+    /// The file's rows and the row in them, without a copy.
+    pub(super) fn row(&self, place: Place) -> Option<(&RecordBatch, usize)> {
+        self.files.get(&place.file).map(|file| (&file.rows, place.row as usize))
+    }
+
     /// Takes a change in: its removed rows must be here.
     pub fn apply(&mut self, change: &ChangeBatch, epoch: u64) -> Result<()> {
         if change.is_empty() {

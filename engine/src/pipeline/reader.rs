@@ -9,7 +9,7 @@ use std::sync::mpsc as commands;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::shares::{self, Share};
 use super::sizes::bytes_of;
@@ -22,6 +22,8 @@ use crate::source::{Polled, Source, TopicPartition};
 
 /// Batches that wait between the thread and the loop.
 const BATCHES_AHEAD: usize = 8;
+/// KiB that wait there; a batch that is larger waits alone.
+const KIB_AHEAD_MAX: u32 = 32 << 10;
 /// How long a poll waits for a record before it looks for commands again.
 const POLL_WAIT: Duration = Duration::from_millis(20);
 
@@ -43,9 +45,13 @@ enum Command {
     EndOffsets(oneshot::Sender<Result<BTreeMap<TopicPartition, i64>>>),
 }
 
+/// A batch, and the room that it takes until the loop has it.
+type Waiting = (Result<Vec<Read>>, Option<OwnedSemaphorePermit>);
+
 /// The loop's end of the thread.
 pub struct Reader {
-    batches: mpsc::Receiver<Result<Vec<Read>>>,
+    batches: mpsc::Receiver<Waiting>,
+    room: Arc<Semaphore>,
     commands: commands::Sender<Command>,
     thread: Option<JoinHandle<()>>,
 }
@@ -55,16 +61,18 @@ impl Reader {
     pub fn start(source: Box<dyn Source>, options: Options) -> Result<Self> {
         let (batch_in, batches) = mpsc::channel(BATCHES_AHEAD);
         let (commands, command_out) = commands::channel();
+        let room = Arc::new(Semaphore::new(KIB_AHEAD_MAX as usize));
+        let out = Out { batches: batch_in, room: room.clone() };
         let thread = std::thread::Builder::new()
             .name("source".to_owned())
-            .spawn(move || read(source, &mut Parser::new(options), &batch_in, &command_out))
+            .spawn(move || read(source, &mut Parser::new(options), &out, &command_out))
             .map_err(|e| Error::unavailable("cannot start the reading thread", e))?;
-        Ok(Self { batches, commands, thread: Some(thread) })
+        Ok(Self { batches, room, commands, thread: Some(thread) })
     }
 
     /// The next batch; `None` once the thread has ended.
     pub async fn next(&mut self) -> Option<Result<Vec<Read>>> {
-        self.batches.recv().await
+        self.batches.recv().await.map(|(batch, _)| batch)
     }
 
     /// Stops reading these partitions for now.
@@ -87,6 +95,7 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
+        self.room.close();
         self.batches.close();
         while self.batches.try_recv().is_ok() {}
         if let Some(thread) = self.thread.take()
@@ -97,13 +106,38 @@ impl Drop for Reader {
     }
 }
 
+/// The thread's end: it waits until there is room.
+struct Out {
+    batches: mpsc::Sender<Waiting>,
+    room: Arc<Semaphore>,
+}
+
+impl Out {
+    /// `false` once nobody takes any more.
+    fn send(&self, batch: Result<Vec<Read>>) -> bool {
+        let bytes: usize = batch.iter().flatten().map(Read::bytes).sum();
+        let kib = u32::try_from(bytes >> 10).unwrap_or(u32::MAX).clamp(1, KIB_AHEAD_MAX);
+        let room = futures::executor::block_on(self.room.clone().acquire_many_owned(kib));
+        self.batches.blocking_send((batch, room.ok())).is_ok()
+    }
+}
+
+impl Read {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Item(item) => item.bytes,
+            Self::AtEnd(_) | Self::Assigned(..) => 0,
+        }
+    }
+}
+
 fn read(
     mut source: Box<dyn Source>,
     parser: &mut Parser,
-    batches: &mpsc::Sender<Result<Vec<Read>>>,
+    out: &Out,
     commands: &commands::Receiver<Command>,
 ) {
-    while !batches.is_closed() {
+    while !out.batches.is_closed() {
         let polled = shares::time(Share::Poll, || {
             obey(source.as_mut(), commands).and_then(|()| source.poll(POLL_WAIT))
         });
@@ -116,7 +150,7 @@ fn read(
         };
         let ended = batch.is_err();
         let since = Instant::now();
-        if batches.blocking_send(batch).is_err() || ended {
+        if !out.send(batch) || ended {
             return;
         }
         shares::add(Share::HeldBack, since);

@@ -20,11 +20,12 @@ use crate::epoch::loading::Loading;
 use crate::error::{Error, Result};
 use crate::failpoint;
 use crate::lake::commit::Stamp;
-use crate::lake::current::resolve;
+use crate::lake::current::{Resolved, resolve};
 use crate::lake::dead::{self, DeadLetter};
 use crate::lake::tables::upload;
 use crate::lake::{append::AppendTable, changelog, layout, raw};
 use crate::source::record::Record;
+use crate::transform::plan::{Planned, PlannedModel};
 use crate::transform::run::{Input, Output};
 
 /// One table's changes, each with its place in the table's epoch.
@@ -96,15 +97,8 @@ impl Pipeline {
         let raw_table = self.tables.raw.entry(folder.clone()).or_insert_with(|| {
             AppendTable::fresh(layout::raw(&folder), raw::schema(), Some(raw::PARTITION))
         });
-        let list: Vec<&Change> = changes.iter().map(|(_, change)| *change).collect();
-        let since = Instant::now();
-        for (date, rows) in
-            raw::rows(&list, number, changes.first().map_or(0, |(place, _)| *place))?
-        {
-            raw_table.append(&rows, Some(&date), number)?;
-        }
-        shares::add(Share::Raw, since);
         let Some(source) = self.catalog.get(name) else {
+            keep(raw_table, changes, number)?;
             self.warn_undeclared(name);
             return Ok(());
         };
@@ -112,14 +106,23 @@ impl Pipeline {
             for (_, change) in changes {
                 self.window.admit(change);
             }
-            return Ok(());
+            return keep(raw_table, changes, number);
         }
         let Some(table) = self.tables.source.get_mut(&source.relation) else {
             return Err(Error::bug(format!("source \"{name}\" has no table")));
         };
-        let since = Instant::now();
-        let resolved = resolve(&source.schema, table, changes, &mut self.window, &self.envelope)?;
-        table.apply(&resolved.change, number)?;
+        let (window, options) = (&mut self.window, &self.envelope);
+        let (kept, resolved) = std::thread::scope(|scope| {
+            let kept = scope.spawn(|| keep(raw_table, changes, number));
+            let resolved = shares::time(Share::Current, || {
+                let resolved = resolve(&source.schema, table, changes, window, options)?;
+                table.apply(&resolved.change, number)?;
+                Ok::<Resolved, Error>(resolved)
+            });
+            (kept.join(), resolved)
+        });
+        kept.map_err(|_| Error::bug("writing raw events ended in a panic"))??;
+        let resolved = resolved?;
         for (place, reason) in &resolved.found.dead {
             if let Some((_, change)) = changes.iter().find(|(at, _)| at == place) {
                 letters.push((record_of(change), reason.clone()));
@@ -132,10 +135,11 @@ impl Pipeline {
         totals.unknown_deletes += counts.unknown_deletes;
         if !resolved.change.is_empty() || !resolved.images.is_empty() {
             input.changed.insert(source.relation.clone());
-            let images = numbered(&resolved, |place| raw::seq(number, place))?;
-            input.images.insert(source.relation.clone(), images);
+            if folds(&self.planned, &source.relation) {
+                let images = numbered(&resolved, |place| raw::seq(number, place))?;
+                input.images.insert(source.relation.clone(), images);
+            }
         }
-        shares::add(Share::Current, since);
         for column in resolved.found.undeclared {
             self.warn_undeclared_column(name, column);
         }
@@ -270,6 +274,24 @@ impl Pipeline {
 const MARTS: &str = "marts";
 /// Records that fail one after another before the line stops.
 const BAD_IN_A_ROW_MAX: usize = 1000;
+
+/// Whether a snapshot is folded from this source's images.
+fn folds(planned: &Planned, relation: &str) -> bool {
+    let queries = |m: &PlannedModel| Some(m.snapshot.as_ref()?.images.as_ref().ok()?.source == relation);
+    planned.models.iter().filter_map(queries).any(|folds| folds)
+}
+
+/// Puts one table's changes into its raw table.
+fn keep(table: &mut AppendTable, changes: &[(usize, &Change)], epoch: u64) -> Result<()> {
+    shares::time(Share::Raw, || {
+        let list: Vec<&Change> = changes.iter().map(|(_, change)| *change).collect();
+        let first = changes.first().map_or(0, |(place, _)| *place);
+        for (date, rows) in raw::rows(&list, epoch, first)? {
+            table.append(&rows, Some(&date), epoch)?;
+        }
+        Ok(())
+    })
+}
 
 fn by_table(changes: &[Change]) -> TableChanges<'_> {
     let mut tables: TableChanges<'_> = BTreeMap::new();

@@ -160,7 +160,10 @@ impl Client {
         let reason = self.watch().reason().map(|reason| format!(" ({reason})"));
         let brokers = &self.brokers;
         let reason = reason.unwrap_or_default();
-        Error::unavailable(format!("kafka at {brokers}: {what}{reason}"), cause)
+        let what = format!(
+            "kafka at {brokers}: {what}: {cause}{reason}; is it up, and is kafka.brokers right?"
+        );
+        Error::Unavailable { what, cause: Some(Box::new(cause)) }
     }
 
     /// The queue of a partition that is about to be assigned.

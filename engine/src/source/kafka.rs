@@ -20,6 +20,8 @@ use crate::error::{Error, Result};
 const NAP: Duration = Duration::from_millis(100);
 /// Records of one lane before the next has its turn.
 const TURN_RECORDS: usize = 1_024;
+/// Bytes of one poll after which no further lane has its turn.
+const BATCH_BYTES_MAX: usize = 8 << 20;
 /// Partitions that the memory bound is divided for, at least: room for those that appear later.
 const PARTITIONS_EXPECTED: usize = 8;
 
@@ -185,12 +187,13 @@ impl KafkaSource {
 
     /// Lets lanes move records to `out`, each in its turn, until it is full or all are dry.
     fn drain(&mut self, out: &mut Vec<Polled>) -> Result<()> {
-        let mut dry = 0;
-        while out.len() < self.batch_records && dry < self.lanes.len() {
+        let (mut dry, mut bytes) = (0, 0);
+        while out.len() < self.batch_records && bytes < BATCH_BYTES_MAX && dry < self.lanes.len() {
             let index = self.turn % self.lanes.len();
             self.turn = index + 1;
             let lane = &mut self.lanes[index];
             let room = (self.batch_records - out.len()).min(TURN_RECORDS);
+            let before = out.len();
             match if lane.paused { Turn::Dry } else { lane.drain(room, &mut self.arena, out)? } {
                 Turn::Dry => dry += 1,
                 Turn::Full => dry = 0,
@@ -200,6 +203,7 @@ impl KafkaSource {
                     return Err(self.gap(at, wanted));
                 }
             }
+            bytes += out.iter().skip(before).map(content_bytes).sum::<usize>();
         }
         Ok(())
     }
@@ -226,6 +230,12 @@ impl KafkaSource {
             }
         }
     }
+}
+
+fn content_bytes(polled: &Polled) -> usize {
+    let Polled::Record(record) = polled else { return 0 };
+    let bytes = |part: &Option<bytes::Bytes>| part.as_ref().map_or(0, bytes::Bytes::len);
+    bytes(&record.key) + bytes(&record.value)
 }
 
 impl Source for KafkaSource {

@@ -220,7 +220,7 @@ impl<'o> Bench<'o> {
         let decision = recover::recover(&self.store).await?;
         let recovered = decision.map(|d| d.epoch);
         let mut again = Vec::new();
-        for (path, at) in &standing {
+        for (path, at) in standing.iter().filter(|(_, at)| at.digest.is_some()) {
             let spec = scatter::spec(path.clone());
             again.push(load::table(&self.store, spec, at.version).await?.digest());
         }

@@ -1,6 +1,6 @@
 //! The fold: decoded changes, in order, onto what the table holds.
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch};
 use arrow::compute::{concat_batches, interleave};
 use arrow::datatypes::Int64Type;
 use freshet_sql::change::{ChangeBatch, take_rows};
@@ -34,10 +34,17 @@ impl Row {
     }
 }
 
+fn number(column: &Int64Array, at: usize) -> Option<i64> {
+    column.is_valid(at).then(|| column.value(at))
+}
+
 /// The state while changes are worked in.
 pub(super) struct Fold<'t> {
     stored: &'t Table,
     keys: Vec<u128>,
+    /// `_lsn` of the decoded rows, and where that column stands.
+    positions: Int64Array,
+    positions_at: usize,
     /// What a touched key holds now; `None` once deleted.
     now: HashMap<u128, Option<Row>>,
     /// What a touched key held before the epoch.
@@ -55,15 +62,24 @@ pub(super) struct Fold<'t> {
 }
 
 impl<'t> Fold<'t> {
-    pub(super) fn new(stored: &'t Table, keys: Vec<u128>, found: Found) -> Self {
+    /// `rows` are the decoded ones, with [`super::ADDED`] after their own columns.
+    pub(super) fn new(
+        stored: &'t Table,
+        keys: Vec<u128>,
+        rows: &RecordBatch,
+        found: Found,
+    ) -> Self {
+        let positions_at = rows.num_columns().saturating_sub(1);
         Self {
             stored,
+            positions: rows.column(positions_at).as_primitive::<Int64Type>().clone(),
+            positions_at,
+            now: HashMap::with_capacity(keys.len()),
+            before: HashMap::with_capacity(keys.len()),
+            last_image: HashMap::with_capacity(keys.len()),
             keys,
-            now: HashMap::new(),
-            before: HashMap::new(),
             gone: HashMap::new(),
             images: Vec::new(),
-            last_image: HashMap::new(),
             fills: Vec::new(),
             borrowed: Vec::new(),
             truncated: false,
@@ -82,13 +98,13 @@ impl<'t> Fold<'t> {
         row
     }
 
-    pub(super) fn step(&mut self, item: &Decoded<'_>, rows: &RecordBatch) -> Result<()> {
+    pub(super) fn step(&mut self, item: &Decoded<'_>) -> Result<()> {
         if item.change.op == Op::Truncate {
             return self.truncate(item);
         }
         let key = self.keys[item.row];
         let held = self.current(key);
-        if self.is_stale(item.change, held, rows)? {
+        if self.is_stale(item.change, held) {
             self.found.counts.redelivered += 1;
             return Ok(());
         }
@@ -108,14 +124,15 @@ impl<'t> Fold<'t> {
     }
 
     /// A position before the one the key already has: per key, positions only grow.
-    fn is_stale(&self, change: &Change, held: Option<Row>, rows: &RecordBatch) -> Result<bool> {
-        let (Some(position), Some(row)) = (change.lsn, held) else { return Ok(false) };
-        let (batch, at) = match row {
-            Row::Fresh(at) => (rows.clone(), at),
-            Row::Stored(place) => (self.stored.take(&[place])?, 0),
+    fn is_stale(&self, change: &Change, held: Option<Row>) -> bool {
+        let (Some(position), Some(row)) = (change.lsn, held) else { return false };
+        let known = match row {
+            Row::Fresh(at) => number(&self.positions, at),
+            Row::Stored(place) => self.stored.row(place).and_then(|(rows, at)| {
+                number(rows.column(self.positions_at).as_primitive::<Int64Type>(), at)
+            }),
         };
-        let column = batch.column_by_name("_lsn").map(|c| c.as_primitive::<Int64Type>().clone());
-        Ok(column.is_some_and(|c| c.is_valid(at) && position < c.value(at)))
+        known.is_some_and(|known| position < known)
     }
 
     fn fill(&mut self, item: &Decoded<'_>, held: Option<Row>) {
@@ -184,8 +201,11 @@ impl<'t> Fold<'t> {
     pub(super) fn finish(self, table: &TableSchema, rows: &RecordBatch) -> Result<Resolved> {
         let schema = schema(table);
         let filled = self.filled(rows)?;
-        let borrowed = self.stored.take(&self.borrowed)?;
-        let rows = concat_batches(&schema, [&filled, &borrowed])?;
+        let rows = if self.borrowed.is_empty() {
+            filled
+        } else {
+            concat_batches(&schema, [&filled, &self.stored.take(&self.borrowed)?])?
+        };
         let mut gone: Vec<Place> = Vec::new();
         let mut added: Vec<u64> = Vec::new();
         for (key, row) in &self.now {

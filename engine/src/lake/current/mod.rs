@@ -109,9 +109,9 @@ pub fn resolve(
         return keyless(&decoded, rows, found);
     }
     let keys = key_hashes(table, stored, &rows)?;
-    let mut fold = Fold::new(stored, keys, found);
+    let mut fold = Fold::new(stored, keys, &rows, found);
     for item in &decoded {
-        fold.step(item, &rows)?;
+        fold.step(item)?;
     }
     fold.finish(table, &rows)
 }
