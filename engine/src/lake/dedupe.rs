@@ -37,7 +37,13 @@ pub struct Window {
 impl Window {
     /// A window of at most so many events.
     pub fn new(events_max: usize) -> Self {
-        Self { events_max, order: VecDeque::new(), seen: HashSet::new(), forgot: false, text: Vec::new() }
+        Self {
+            events_max,
+            order: VecDeque::new(),
+            seen: HashSet::new(),
+            forgot: false,
+            text: Vec::new(),
+        }
     }
 
     /// Remembers a change, or says that it was here.

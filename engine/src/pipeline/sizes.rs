@@ -1,9 +1,11 @@
 //! What a record holds in memory: the measure of every byte bound between stations.
 
+use crate::envelope::change::Change;
+use crate::epoch::item::Item;
 use crate::source::record::Record;
 
-/// A change's own fields, besides the buffers it shares.
-const CHANGE_BYTES: usize = 400;
+/// A change's own fields and its place in a queue, which may have doubled its room just now.
+const CHANGE_BYTES: usize = size_of::<Change>() + 2 * size_of::<Item>();
 
 /// Bytes a record holds while it waits.
 pub fn bytes_of(record: &Record) -> usize {

@@ -277,7 +277,8 @@ const BAD_IN_A_ROW_MAX: usize = 1000;
 
 /// Whether a snapshot is folded from this source's images.
 fn folds(planned: &Planned, relation: &str) -> bool {
-    let queries = |m: &PlannedModel| Some(m.snapshot.as_ref()?.images.as_ref().ok()?.source == relation);
+    let queries =
+        |m: &PlannedModel| Some(m.snapshot.as_ref()?.images.as_ref().ok()?.source == relation);
     planned.models.iter().filter_map(queries).any(|folds| folds)
 }
 
