@@ -43,3 +43,20 @@ def assert_prefixes(lake: Lake, commit_order: list[int]) -> None:
     for epoch in taken:
         assert epoch == set(order[at:at + len(epoch)])
         at += len(epoch)
+
+
+def first_taken(lake: Lake) -> list[set[tuple]]:
+    """The (topic, partition, offset) of each epoch's first deliveries, in the order of epochs.
+
+    A repeated delivery changes nothing, and belongs to whichever epoch met it: epochs that hold
+    nothing else are left out.
+    """
+    found: dict[int, set] = defaultdict(set)
+    for table in TABLES:
+        met = set()
+        for row in sorted(lake.rows(f"raw/{table}"), key=lambda row: row["seq"]):
+            identity = (row["key"], row["op"], row["tx_id"], row["lsn"])
+            if identity not in met:
+                found[row["epoch"]].add((row["topic"], row["partition"], row["offset"]))
+            met.add(identity)
+    return [found[epoch] for epoch in sorted(found)]

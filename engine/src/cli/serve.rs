@@ -52,6 +52,7 @@ pub async fn serve(config: &Config) -> Result<ExitCode> {
 /// Works off what is there: 0 caught up, 1 a test failed, else the error's code.
 pub async fn catch_up(config: &Config, options: &CatchUp) -> Result<ExitCode> {
     let stop = stop_signal()?;
+    let stopped = stop.clone();
     let mut watcher = |progress: Progress<'_>| {
         if let Progress::Epoch(decision) = progress {
             log_epoch(decision);
@@ -66,6 +67,10 @@ pub async fn catch_up(config: &Config, options: &CatchUp) -> Result<ExitCode> {
             .await
             .map_err(|e| Error::unavailable(format!("not caught up after {seconds} s"), e))??,
     };
+    if *stopped.borrow() {
+        let what = "stopped before it was caught up; what is committed stays".to_owned();
+        return Err(Error::Unavailable { what, cause: None });
+    }
     if failed.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }

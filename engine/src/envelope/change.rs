@@ -108,6 +108,8 @@ pub struct Change {
     pub offset: i64,
     /// Kafka's time of the record, milliseconds since 1970 UTC; -1 where unknown.
     pub timestamp_ms: i64,
+    /// The record's whole value, for the dead letters; none for a change that is read back.
+    pub record_value: Option<Bytes>,
 }
 
 /// A source transaction began. A second BEGIN of one id means that the connector restarted.

@@ -136,6 +136,7 @@ impl Parser {
             partition: record.partition,
             offset: record.offset,
             timestamp_ms: record.timestamp_ms,
+            record_value: record.value.clone(),
         };
         check_images(&change)?;
         Ok(Parsed::Change(Box::new(change)))

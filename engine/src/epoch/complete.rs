@@ -115,12 +115,13 @@ impl Transactions {
             return Choice::Free;
         }
         let open = self.open_from().unwrap_or(i64::MAX);
-        let (mut sum, mut needed, mut choice) = (self.free, 0, Choice::Wait);
+        // Rows as the ENDs count them: what else was read by now must not move a cut.
+        let (mut sum, mut needed, mut choice) = (Weight::default(), 0, Choice::Wait);
         for pending in self.pending.iter().take(self.complete) {
             if pending.offset >= open {
                 break;
             }
-            sum.add(pending.weight);
+            sum.add(Weight { rows: pending.declared, ..pending.weight });
             needed = needed.max(pending.floor);
             if needed > pending.seq {
                 continue;

@@ -37,6 +37,8 @@ pub(super) struct Pending {
     /// Partitions in which it was met.
     pub partitions: Vec<usize>,
     pub weight: Weight,
+    /// Rows that its END counts in tables that are read.
+    pub declared: usize,
     event_commit_us: Option<i64>,
 }
 
@@ -109,6 +111,8 @@ impl Transactions {
         }
         let seqs = self.ids.entry(end.id).or_default();
         let expected = end.collections.iter().filter(|(table, _)| is_read(table));
+        let declared = expected.clone().map(|(_, count)| *count).sum::<u64>();
+        let declared = usize::try_from(declared).unwrap_or(usize::MAX);
         self.pending.push_back(Pending {
             id: end.id,
             seq,
@@ -129,6 +133,7 @@ impl Transactions {
             floor: seq,
             partitions: Vec::new(),
             weight: Weight::default(),
+            declared,
             event_commit_us: None,
         });
         seqs.push(seq);

@@ -229,6 +229,7 @@ pub fn changes(batch: &RecordBatch, table: &Arc<str>) -> Result<Vec<(i64, Change
                 partition: partition.value(row),
                 offset: offset.value(row),
                 timestamp_ms: -1,
+                record_value: None,
             },
         ));
     }

@@ -1,14 +1,13 @@
 //! The end of a later read of everything: keys that it did not find are gone.
 //!
-//! A re-read stamps every row it finds with its own time, and whatever streams in after it is later
-//! still. So a row that is older than the read when the read ends was not found: it was deleted while
-//! nobody listened. It gets a delete of its own, dated by the read, and kept in raw like any event.
+//! Such a row was deleted while nobody listened. It gets a delete of its own, dated by the read, and
+//! kept in raw like any event.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray};
-use arrow::datatypes::TimestampMicrosecondType;
+use arrow::datatypes::Int64Type;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use bytes::Bytes;
 use serde_json::{Map, Value};
@@ -17,11 +16,20 @@ use super::Pipeline;
 use super::catalog::SourceTable;
 use crate::envelope::change::{Change, Op, ReadMark};
 use crate::error::{Error, Result};
+use crate::lake::raw;
 
 impl Pipeline {
     /// Deletes for rows that the read begun at `read_us` did not find, by table.
-    pub(super) fn not_found(&mut self, read_us: i64) -> Result<BTreeMap<Arc<str>, Vec<Change>>> {
+    ///
+    /// All rows of a read have its position, and what streams after it lies at or behind that one;
+    /// so a row from before it is one that the read did not find. Times would not do: a commit that
+    /// streams in after a read may be older than the moment at which a row was read.
+    pub(super) async fn not_found(
+        &mut self,
+        read_us: i64,
+    ) -> Result<BTreeMap<Arc<str>, Vec<Change>>> {
         let mut deletes = BTreeMap::new();
+        let Some(position) = self.read_position(read_us).await? else { return Ok(deletes) };
         let sources: Vec<(Arc<str>, SourceTable)> =
             self.catalog.iter().map(|(name, s)| (name.clone(), s.clone())).collect();
         for (name, source) in sources {
@@ -31,10 +39,11 @@ impl Pipeline {
             let Some(table) = self.tables.source.get_mut(&source.relation) else { continue };
             let mut gone = Vec::new();
             for batch in table.scan()? {
-                let at = batch.column_by_name("_commit_at");
-                let at = at.and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>());
-                let at = at.ok_or_else(|| Error::bug("current rows without `_commit_at`"))?;
-                for row in (0..batch.num_rows()).filter(|row| at.value(*row) < read_us) {
+                let lsn = batch.column_by_name("_lsn");
+                let lsn = lsn.and_then(|c| c.as_primitive_opt::<Int64Type>());
+                let lsn = lsn.ok_or_else(|| Error::bug("current rows without `_lsn`"))?;
+                let older = |row: &usize| lsn.is_valid(*row) && lsn.value(*row) < position;
+                for row in (0..batch.num_rows()).filter(older) {
                     gone.push(delete(&name, &source, &batch, row, read_us)?);
                 }
             }
@@ -44,6 +53,23 @@ impl Pipeline {
             }
         }
         Ok(deletes)
+    }
+
+    /// The position of the read begun at `read_us`, from the events that it left in raw.
+    async fn read_position(&self, read_us: i64) -> Result<Option<i64>> {
+        let mut position: Option<i64> = None;
+        for (name, source) in self.catalog.iter() {
+            let Some(table) = self.tables.raw.get(&source.folder) else { continue };
+            for batch in table.scan(&self.store).await? {
+                for (_, change) in raw::changes(&batch, name)? {
+                    let of_read = !matches!(change.initial, ReadMark::None | ReadMark::Incremental);
+                    if of_read && change.commit_us >= read_us {
+                        position = position.into_iter().chain(change.lsn).min();
+                    }
+                }
+            }
+        }
+        Ok(position)
     }
 }
 
@@ -88,5 +114,6 @@ fn delete(
         partition: -1,
         offset: -1,
         timestamp_ms: -1,
+        record_value: None,
     })
 }

@@ -52,7 +52,7 @@ impl Pipeline {
         if let (Loading::Finishing { reread: true }, Some(read_us)) =
             (epoch.loading, epoch.state.read_us)
         {
-            for (name, gone) in self.not_found(read_us)? {
+            for (name, gone) in self.not_found(read_us).await? {
                 let first = tables.get(&name).map_or(0, Vec::len);
                 let places: Vec<_> = gone.iter().enumerate().map(|(i, c)| (first + i, c)).collect();
                 self.take_in(&name, &places, &mut input, &mut letters)?;
@@ -310,7 +310,7 @@ const fn guarantee_word(guarantee: Guarantee) -> &'static str {
     }
 }
 
-/// The record a change came from, as far as its parts go: its place, its key, its image.
+/// The record a change came from: its place, its key, its whole value.
 fn record_of(change: &Change) -> Record {
     Record {
         topic: change.topic.clone(),
@@ -318,7 +318,7 @@ fn record_of(change: &Change) -> Record {
         offset: change.offset,
         timestamp_ms: change.timestamp_ms,
         key: change.key.clone(),
-        value: change.after.clone().or_else(|| change.before.clone()),
+        value: change.record_value.clone(),
         headers: Vec::new(),
     }
 }

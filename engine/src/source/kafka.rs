@@ -271,6 +271,10 @@ impl Source for KafkaSource {
     }
 
     fn end_offsets(&mut self) -> Result<BTreeMap<TopicPartition, i64>> {
+        // Whoever asks wants the ends of all that is there now, topics of a minute ago included.
+        let now = Instant::now();
+        self.next_discovery = now;
+        self.discover(now)?;
         let partitions: Vec<TopicPartition> =
             self.lanes.iter().map(|lane| (lane.topic.clone(), lane.partition)).collect();
         let held =

@@ -97,6 +97,7 @@ pub fn change(table: &str, id: i64, order: u64, uid: usize) -> Change {
         partition: 0,
         offset: 0,
         timestamp_ms: -1,
+        record_value: None,
     }
 }
 
