@@ -85,8 +85,12 @@ impl Cutter {
     /// Takes in one record. A partition not added before is added from this record on.
     pub fn push(&mut self, item: Item, now_ms: i64) {
         self.now_ms = self.now_ms.max(now_ms);
-        self.add_partition(&item.topic, item.partition, item.offset);
-        let Some(&at) = self.index.get(&(Arc::clone(&item.topic), item.partition)) else { return };
+        let key = (Arc::clone(&item.topic), item.partition);
+        let known = self.index.get(&key).copied();
+        let at = known.unwrap_or_else(|| {
+            self.add_partition(&item.topic, item.partition, item.offset);
+            self.partitions.len() - 1
+        });
         self.follow(&item, at);
         let boundary = self.boundaries == Some(at);
         let by_metadata = self.topics.transaction_topic.is_some();
@@ -224,9 +228,12 @@ impl Cutter {
         let rows: usize = self.partitions.iter().map(|partition| partition.rows).sum();
         let quiet = self.loading.is_done() && rows == 0;
         let age = self.options.age_ms().saturating_mul(if quiet { QUIET_AGES } else { 1 });
+        // A full buffer alone is no reason to cut what little is whole, as long as what is read on
+        // makes more of it whole: an epoch's own bounds cut that soon.
+        let full = self.buffered_bytes() >= self.options.buffer_bytes_max;
         force == Force::Yes
             || now_ms.saturating_sub(oldest.max(self.last_cut_ms)) >= age
-            || self.buffered_bytes() >= self.options.buffer_bytes_max
+            || full && self.waiting().is_empty()
     }
 }
 

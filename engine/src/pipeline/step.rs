@@ -295,12 +295,21 @@ fn keep(table: &mut AppendTable, changes: &[(usize, &Change)], epoch: u64) -> Re
 }
 
 fn by_table(changes: &[Change]) -> TableChanges<'_> {
-    let mut tables: TableChanges<'_> = BTreeMap::new();
+    let mut lists: Vec<(Arc<str>, Vec<(usize, &Change)>)> = Vec::new();
     for change in changes {
-        let list = tables.entry(change.table.clone()).or_default();
-        list.push((list.len(), change));
+        // Names are shared by their records, so that nearly always the pointer tells.
+        let same = |(name, _): &(Arc<str>, _)| Arc::ptr_eq(name, &change.table);
+        let known = lists.iter().position(same);
+        let known = known.or_else(|| lists.iter().position(|(name, _)| *name == change.table));
+        let at = known.unwrap_or_else(|| {
+            lists.push((change.table.clone(), Vec::new()));
+            lists.len() - 1
+        });
+        if let Some((_, list)) = lists.get_mut(at) {
+            list.push((list.len(), change));
+        }
     }
-    tables
+    lists.into_iter().collect()
 }
 
 const fn guarantee_word(guarantee: Guarantee) -> &'static str {
