@@ -25,6 +25,8 @@ pub struct Tending {
     decisions_kept: u64,
     retention_minutes: u64,
     done: BTreeMap<String, u64>,
+    /// Decisions up to here were pruned, or are being.
+    pruned: u64,
     unnamed: Arc<Mutex<Unnamed>>,
     running: Option<JoinHandle<()>>,
 }
@@ -38,6 +40,7 @@ impl Tending {
             decisions_kept,
             retention_minutes: options.retention_minutes,
             done: BTreeMap::new(),
+            pruned: 0,
             unnamed: Arc::default(),
             running: None,
         }
@@ -73,12 +76,12 @@ impl Tending {
             return;
         }
         let due = self.due(decision);
-        let prune = (decision.epoch.is_multiple_of(PRUNE_EPOCHS)
-            && decision.epoch > self.decisions_kept)
-            .then(|| decision.epoch - self.decisions_kept);
+        let floor = decision.epoch.saturating_sub(self.decisions_kept);
+        let prune = (floor >= self.pruned + PRUNE_EPOCHS).then_some(floor);
         if due.is_empty() && prune.is_none() {
             return;
         }
+        self.pruned = prune.unwrap_or(self.pruned);
         let (store, unnamed) = (store.clone(), self.unnamed.clone());
         let (minutes, now_ms) = (self.retention_minutes, decision.time_us / 1000);
         self.running = Some(tokio::spawn(async move {
