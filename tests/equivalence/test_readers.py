@@ -81,7 +81,7 @@ def live_vectors(lake) -> set[str]:
 
 
 def test_the_lake_is_hard_enough_to_read(lake):
-    assert len(lake.decisions()) > 60
+    assert len(lake.decisions()) > 50, "too few epochs for a Delta checkpoint"
     layers = {path.split("/")[0] for path in live_vectors(lake)}
     assert layers >= {"source", "staging", "marts", "snapshots"}, "deletion vectors are missing"
     files = lake.root.glob("*/*/_delta_log/*.checkpoint.parquet")

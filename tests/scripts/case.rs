@@ -11,7 +11,7 @@ use freshet::cli::query::ask;
 use freshet::clock::ManualClock;
 use freshet::envelope;
 use freshet::envelope::change::Change;
-use freshet::epoch::content::{Epoch, Guarantee, IgnoredCounts};
+use freshet::epoch::content::Epoch;
 use freshet::epoch::loading::{CutState, Loading, Phase};
 use freshet::lake::options::Options as LakeOptions;
 use freshet::pipeline::{Pipeline, Settings, project};
@@ -102,18 +102,11 @@ impl Stage {
         self.clock.set_us(last.unwrap_or(DAY_US));
         let epoch = Epoch {
             rows: changes.len(),
-            bytes: 0,
             first_commit_us: changes.iter().map(|c| c.commit_us).min(),
             last_commit_us: last,
             changes,
-            dead: Vec::new(),
-            offsets: BTreeMap::new(),
-            transactions: 0,
-            passed_by_timeout: 0,
-            guarantee: Guarantee::Transactional,
-            ignored: IgnoredCounts::default(),
             loading,
-            state,
+            ..Epoch::empty(state)
         };
         let pipeline = self.pipeline.as_mut().ok_or("no pipeline")?;
         pipeline.step(&epoch).await.map_err(|e| e.to_string())?;

@@ -74,11 +74,11 @@ pub(super) struct Taken {
 }
 
 impl Epoch {
-    /// Puts together what a cut took; offsets, loading and counts are the cutter's to fill in.
-    pub(super) fn assemble(mut taken: Vec<Taken>, guarantee: Guarantee) -> Self {
-        taken.sort_by_key(|run| (run.bound, run.partition));
-        let mut epoch = Self {
-            changes: Vec::with_capacity(taken.iter().map(|run| run.items.len()).sum()),
+    /// An epoch without records, after which `state` holds: models that were edited are made anew
+    /// in one.
+    pub fn empty(state: CutState) -> Self {
+        Self {
+            changes: Vec::new(),
             dead: Vec::new(),
             offsets: BTreeMap::new(),
             rows: 0,
@@ -87,11 +87,18 @@ impl Epoch {
             last_commit_us: None,
             transactions: 0,
             passed_by_timeout: 0,
-            guarantee,
+            guarantee: Guarantee::Transactional,
             ignored: IgnoredCounts::default(),
             loading: Loading::Done,
-            state: CutState::default(),
-        };
+            state,
+        }
+    }
+
+    /// Puts together what a cut took; offsets, loading and counts are the cutter's to fill in.
+    pub(super) fn assemble(mut taken: Vec<Taken>, guarantee: Guarantee) -> Self {
+        taken.sort_by_key(|run| (run.bound, run.partition));
+        let mut epoch = Self { guarantee, ..Self::empty(CutState::default()) };
+        epoch.changes.reserve(taken.iter().map(|run| run.items.len()).sum());
         for item in taken.into_iter().flat_map(|run| run.items) {
             epoch.admit(item);
         }

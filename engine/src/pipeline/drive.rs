@@ -13,10 +13,10 @@ use super::sizes::content_bytes;
 use crate::checkpoint::decide::Decided;
 use crate::checkpoint::decision::Decision;
 use crate::clock::Clock;
-use crate::epoch::content::{Epoch, Guarantee, IgnoredCounts};
+use crate::epoch::content::Epoch;
 use crate::epoch::cutter::Cutter;
 use crate::epoch::item::Force;
-use crate::epoch::loading::{Loading, Phase};
+use crate::epoch::loading::Phase;
 use crate::error::{Error, Result};
 use crate::source::TopicPartition;
 
@@ -108,7 +108,7 @@ impl Driver<'_> {
             state.until_random_cut = random.next();
         }
         if self.pipeline.wants_rebuild() {
-            let empty = empty(&self.cutter);
+            let empty = Epoch::empty(self.cutter.state());
             if self.step(&empty).await? == Decided::Overtaken {
                 return Ok(Decided::Overtaken);
             }
@@ -258,24 +258,5 @@ impl Driver<'_> {
     fn is_drained(&self) -> bool {
         let ending = matches!(self.cutter.state().phase, Phase::Asking | Phase::Ending);
         self.cutter.buffered_bytes() == 0 && !ending
-    }
-}
-
-/// An epoch without changes: models that were edited are made anew in it.
-fn empty(cutter: &Cutter) -> Epoch {
-    Epoch {
-        changes: Vec::new(),
-        dead: Vec::new(),
-        offsets: BTreeMap::new(),
-        rows: 0,
-        bytes: 0,
-        first_commit_us: None,
-        last_commit_us: None,
-        transactions: 0,
-        passed_by_timeout: 0,
-        guarantee: Guarantee::Transactional,
-        ignored: IgnoredCounts::default(),
-        loading: Loading::Done,
-        state: cutter.state(),
     }
 }

@@ -1,7 +1,7 @@
 //! Where the time goes: nanoseconds per station, since the process began.
 //!
-//! Counted by batch and by epoch, never by record, so that counting costs nothing. Stations that run
-//! side by side add up to more than the clock shows. It must never decide anything.
+//! Counted by batch and by epoch, never by record, so that counting costs nothing. Shares of work
+//! that runs side by side add up to more than the clock shows. It must never decide anything.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;

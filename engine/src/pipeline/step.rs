@@ -29,7 +29,8 @@ use crate::transform::plan::{Planned, PlannedModel};
 use crate::transform::run::{Input, Output};
 
 /// One table's changes, each with its place in the table's epoch.
-type TableChanges<'e> = BTreeMap<Arc<str>, Vec<(usize, &'e Change)>>;
+type TableChanges<'e> = BTreeMap<Arc<str>, Placed<'e>>;
+type Placed<'e> = Vec<(usize, &'e Change)>;
 
 impl Pipeline {
     /// Takes an epoch through the line. `Overtaken`: load the lake anew, then go on.
@@ -295,7 +296,7 @@ fn keep(table: &mut AppendTable, changes: &[(usize, &Change)], epoch: u64) -> Re
 }
 
 fn by_table(changes: &[Change]) -> TableChanges<'_> {
-    let mut lists: Vec<(Arc<str>, Vec<(usize, &Change)>)> = Vec::new();
+    let mut lists: Vec<(Arc<str>, Placed<'_>)> = Vec::new();
     for change in changes {
         // Names are shared by their records, so that nearly always the pointer tells.
         let same = |(name, _): &(Arc<str>, _)| Arc::ptr_eq(name, &change.table);
