@@ -3,7 +3,6 @@ where and what to do, with the exit code for it, and nothing is lost: once mende
 makes what an undisturbed one would have made.
 """
 
-import json
 import re
 import shutil
 import signal
@@ -44,10 +43,7 @@ def test_bad_messages(program, capture, reference, tmp_path):
         assert (row["topic"], row["partition"]) == (broken.CUSTOMERS, broken.PARTITION)
         assert each.reason in row["reason"], row
         assert row["key"] == (each.key.hex() if each.key else None)
-        if each.reason == "column `id`":
-            assert json.loads(bytes.fromhex(row["value"])) == json.loads(each.kept)
-        else:
-            assert bytes.fromhex(row["value"]) == each.kept
+        assert bytes.fromhex(row["value"]) == each.value, "a letter keeps the record's own bytes"
     assert program.status(str(lake))["totals"]["dead_letters"] == len(bad)
     told = differences(contents(program, Lake(lake)), reference)
     # The one that was an event, though its row has no id, is in raw too.

@@ -26,7 +26,7 @@ pub struct Encoded {
 
 /// Encodes a table's vector.
 pub fn encode(table: &str, rows: &RoaringBitmap) -> Result<Encoded> {
-    let map: RoaringTreemap = rows.iter().map(u64::from).collect();
+    let map = RoaringTreemap::from_bitmaps([(0, rows.clone())]);
     let mut data = BytesMut::with_capacity(map.serialized_size() + 4);
     data.put_u32_le(MAGIC);
     let mut body = (&mut data).writer();
@@ -107,16 +107,29 @@ fn file_path(table: &str, id: uuid::Uuid) -> String {
     format!("{table}/deletion_vector_{id}.bin")
 }
 
+/// What one byte does to a CRC-32, for each byte.
+const CRC_OF_BYTE: [u32; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let mut crc = byte as u32;
+        let mut bit = 0;
+        while bit < 8 {
+            crc = (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg());
+            bit += 1;
+        }
+        table[byte] = crc;
+        byte += 1;
+    }
+    table
+};
+
 /// CRC-32 as zip has it (polynomial 0xEDB88320).
 fn crc32(data: &[u8]) -> u32 {
-    let mut crc = u32::MAX;
-    for byte in data {
-        crc ^= u32::from(*byte);
-        for _ in 0..8 {
-            crc = (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg());
-        }
-    }
-    !crc
+    !data.iter().fold(u32::MAX, |crc, byte| {
+        let [low, ..] = crc.to_le_bytes();
+        (crc >> 8) ^ CRC_OF_BYTE[usize::from(low ^ byte)]
+    })
 }
 
 #[cfg(test)]
