@@ -52,9 +52,13 @@ pub async fn ask(
             decision.tables.iter().find(|(path, _)| matches(path, schema.as_deref(), &name));
         let Some((path, standing)) = found else {
             let known: Vec<String> = decision.tables.keys().map(|p| p.replace('/', ".")).collect();
-            let all = known.iter().map(String::as_str);
-            let near = freshet_sql::error::did_you_mean(&name, all.flat_map(|k| k.rsplit('.')));
-            let hint = near.unwrap_or_else(|| format!("there are: {}", known.join(", ")));
+            let tables = known.iter().filter_map(|k| k.rsplit('.').next());
+            let near = freshet_sql::error::closest(&name, tables);
+            let near = near.and_then(|near| known.iter().find(|k| k.ends_with(near)));
+            let hint = match near {
+                Some(near) => format!("did you mean \"{near}\"?"),
+                None => format!("there are: {}", known.join(", ")),
+            };
             return Err(Error::invalid(format!("the lake has no table \"{name}\"")).with_hint(hint));
         };
         let (columns, rows) = read::rows(store, path, standing.version).await?;
