@@ -44,6 +44,10 @@ class Service:
         names = self.lake.names("_freshet/epochs")
         return max((int(Path(name).stem) for name in names), default=0)
 
+    def events(self) -> int:
+        """Changes that were taken in so far."""
+        return self.program.status(self.lake.url).get("totals", {}).get("events", 0)
+
     def await_epochs(self, run: Run, more: int = 1, seconds: float = 60.0) -> None:
         """Waits until this many further epochs are decided, or the run has ended."""
         wanted = self.epoch() + more
