@@ -116,8 +116,7 @@ fn files_say_what_they_are_and_stay_small() {
 
 #[test]
 fn nothing_private_stands_in_the_repository() {
-    let words =
-        ["/root/.cargo"];
+    let words = ["/root/.cargo"];
     let mut faults = Vec::new();
     for folder in ["engine", "sql", "models", "tests", "docker"] {
         for file in all(folder).iter().filter(|f| !f.path.starts_with("tests/tidy/")) {
