@@ -4,9 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use freshet_sql::project::{Project, Target};
+use freshet_sql::project::Project;
 
 use crate::error::Result;
+use crate::pipeline::project::target;
 
 macro_rules! files {
     ($($path:literal),* $(,)?) => {
@@ -62,12 +63,7 @@ fn load_files(wanted: impl Fn(&str) -> bool) -> Result<Project> {
         .filter(|(path, _)| wanted(path))
         .map(|(path, text)| ((*path).to_owned(), (*text).to_owned()))
         .collect();
-    let target = Target {
-        name: "freshet".to_owned(),
-        schema: "analytics".to_owned(),
-        database: "banking".to_owned(),
-    };
-    Ok(Project::load(&files, &BTreeMap::new(), &|_| None, &target)?)
+    Ok(Project::load(&files, &BTreeMap::new(), &|_| None, &target())?)
 }
 
 #[cfg(test)]

@@ -19,16 +19,20 @@ pub fn load(folder: &Path, vars: &BTreeMap<String, serde_json::Value>) -> Result
         return Err(Error::invalid(format!("no dbt_project.yml in \"{}\"", folder.display()))
             .with_hint("set models.dir in freshet.toml to the folder of the dbt project"));
     }
-    let target = Target {
-        name: "freshet".to_owned(),
-        schema: "analytics".to_owned(),
-        database: "banking".to_owned(),
-    };
-    let project = Project::load(&files, vars, &|name| std::env::var(name).ok(), &target)?;
+    let project = Project::load(&files, vars, &|name| std::env::var(name).ok(), &target())?;
     for notice in &project.notices {
         tracing::info!(place = %notice.location, "{}", notice.message);
     }
     Ok(project)
+}
+
+/// What models see as `target`, wherever the project's files come from.
+pub fn target() -> Target {
+    Target {
+        name: "freshet".to_owned(),
+        schema: "analytics".to_owned(),
+        database: "banking".to_owned(),
+    }
 }
 
 fn collect(root: &Path, folder: &Path, files: &mut BTreeMap<String, String>) -> Result<()> {
