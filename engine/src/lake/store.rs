@@ -3,6 +3,7 @@
 //! Paths are relative to the lake's root. It tells a missing object and an existing one from a
 //! failure; what a failure means to a running epoch is its caller's to say.
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -174,6 +175,15 @@ impl Store {
         let tag = result.meta.e_tag.clone();
         let body = result.bytes().await.map_err(|e| self.failure("read", path, e))?;
         Ok(Some((body, tag)))
+    }
+
+    /// A part of an object, shorter where the object ends in it; `None` if there is none.
+    pub async fn get_range(&self, path: &str, range: Range<u64>) -> Result<Option<Bytes>> {
+        match self.objects.get_range(&Path::from(path), range).await {
+            Ok(part) => Ok(Some(part)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(e) => Err(self.failure("read", path, e)),
+        }
     }
 
     /// Objects under a folder, sorted by path.

@@ -302,9 +302,11 @@ impl Table {
             self.drop_file(number, DataChange::Rows);
         }
         actions.removes.append(&mut self.dropped);
+        let mut packer = vector::Packer::new(&self.spec.path);
         for file in self.files.values_mut() {
-            stage_file(&self.spec.path, file, &mut actions, &mut uploads)?;
+            stage_file(&self.spec.path, file, &mut actions, &mut uploads, &mut packer)?;
         }
+        uploads.extend(packer.finish().into_iter().map(|(path, body)| Upload { path, body }));
         let nothing = actions.adds.is_empty() && actions.removes.is_empty();
         if nothing && !self.identity.announce {
             return Ok(None);
@@ -322,6 +324,7 @@ fn stage_file(
     file: &mut LiveFile,
     actions: &mut Actions,
     uploads: &mut Vec<Upload>,
+    packer: &mut vector::Packer<'_>,
 ) -> Result<()> {
     let told = file.logged.as_ref().map(|d| d.as_ref().map_or(0, |d| d.cardinality));
     let gone = i64::try_from(file.gone.len()).unwrap_or(i64::MAX);
@@ -344,13 +347,7 @@ fn stage_file(
     if let Some(before) = &file.logged {
         actions.removes.push((named(before.clone()), DataChange::Rows));
     }
-    let vector = if file.gone.is_empty() {
-        None
-    } else {
-        let encoded = vector::encode(table, &file.gone)?;
-        uploads.extend(encoded.file.map(|(path, body)| Upload { path, body }));
-        Some(encoded.descriptor)
-    };
+    let vector = if file.gone.is_empty() { None } else { Some(packer.add(&file.gone)?) };
     let change = if file.logged.is_some() { DataChange::Rows } else { file.change };
     actions.adds.push((named(vector.clone()), change));
     file.logged = Some(vector);

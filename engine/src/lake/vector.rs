@@ -1,7 +1,8 @@
 //! Deletion vectors: which rows of a file are gone, in Delta's binary form.
 //!
-//! Small vectors travel inside the log entry; larger ones in a file of their own, one vector each,
-//! so that no reader fetches more than it needs. A vector only ever grows.
+//! Small vectors travel inside the log entry; the larger ones of a table and epoch share a file, since
+//! requests are what an object store costs. A file has a bound: some readers fetch it whole for each
+//! vector. A vector only ever grows.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use deltalake::kernel::{DeletionVectorDescriptor, StorageType};
@@ -15,50 +16,78 @@ const FILE_VERSION: u8 = 1;
 /// Above this a vector gets a file of its own: the log entry is decided and stored twice.
 const INLINE_BYTES_MAX: usize = 2048;
 
-/// A vector ready to be named by a log entry.
-#[derive(Debug, Clone)]
-pub struct Encoded {
-    /// How the entry names it.
-    pub descriptor: DeletionVectorDescriptor,
-    /// Its file, relative to the lake, where it is not inline.
-    pub file: Option<(String, Bytes)>,
+/// A file takes no further vector once it has so many bytes.
+const FILE_BYTES_FULL: usize = 128 << 10;
+
+/// The vectors of one table and epoch: named one by one, and written in few files.
+#[derive(Debug)]
+pub struct Packer<'t> {
+    table: &'t str,
+    open: Option<(uuid::Uuid, BytesMut)>,
+    files: Vec<(String, Bytes)>,
 }
 
-/// Encodes a table's vector.
-pub fn encode(table: &str, rows: &RoaringBitmap) -> Result<Encoded> {
-    let map = RoaringTreemap::from_bitmaps([(0, rows.clone())]);
-    let mut data = BytesMut::with_capacity(map.serialized_size() + 4);
-    data.put_u32_le(MAGIC);
-    let mut body = (&mut data).writer();
-    map.serialize_into(&mut body).map_err(|e| Error::bug(format!("deletion vector: {e}")))?;
-    let size = i32::try_from(data.len()).map_err(|_| Error::bug("deletion vector over 2 GiB"))?;
-    let cardinality = i64::try_from(rows.len()).unwrap_or(i64::MAX);
-    if data.len() <= INLINE_BYTES_MAX {
-        let mut padded = data.to_vec();
-        padded.resize(data.len().next_multiple_of(4), 0);
-        let descriptor = DeletionVectorDescriptor {
-            storage_type: StorageType::Inline,
-            path_or_inline_dv: z85::encode(&padded),
-            offset: None,
-            size_in_bytes: size,
-            cardinality,
-        };
-        return Ok(Encoded { descriptor, file: None });
+impl<'t> Packer<'t> {
+    /// No vector yet.
+    pub fn new(table: &'t str) -> Self {
+        Self { table, open: None, files: Vec::new() }
     }
-    let id = uuid::Uuid::new_v4();
-    let descriptor = DeletionVectorDescriptor {
-        storage_type: StorageType::UuidRelativePath,
-        path_or_inline_dv: z85::encode(id.as_bytes()),
-        offset: Some(1),
-        size_in_bytes: size,
-        cardinality,
-    };
-    let mut file = BytesMut::with_capacity(data.len() + 9);
-    file.put_u8(FILE_VERSION);
-    file.put_i32(size);
-    file.extend_from_slice(&data);
-    file.put_u32(crc32(&data));
-    Ok(Encoded { descriptor, file: Some((file_path(table, id), file.freeze())) })
+
+    /// Takes a vector in; answers how a log entry names it.
+    pub fn add(&mut self, rows: &RoaringBitmap) -> Result<DeletionVectorDescriptor> {
+        let map = RoaringTreemap::from_bitmaps([(0, rows.clone())]);
+        let mut data = BytesMut::with_capacity(map.serialized_size() + 4);
+        data.put_u32_le(MAGIC);
+        let mut body = (&mut data).writer();
+        map.serialize_into(&mut body).map_err(|e| Error::bug(format!("deletion vector: {e}")))?;
+        let too_large = |_| Error::bug("deletion vector over 2 GiB");
+        let size_in_bytes = i32::try_from(data.len()).map_err(too_large)?;
+        let cardinality = i64::try_from(rows.len()).unwrap_or(i64::MAX);
+        let (storage_type, path_or_inline_dv, offset) = if data.len() <= INLINE_BYTES_MAX {
+            data.resize(data.len().next_multiple_of(4), 0);
+            (StorageType::Inline, z85::encode(&data), None)
+        } else {
+            let (id, at) = self.put(size_in_bytes, &data);
+            let at = i32::try_from(at).map_err(too_large)?;
+            (StorageType::UuidRelativePath, z85::encode(id.as_bytes()), Some(at))
+        };
+        Ok(DeletionVectorDescriptor {
+            storage_type,
+            path_or_inline_dv,
+            offset,
+            size_in_bytes,
+            cardinality,
+        })
+    }
+
+    /// The file's id, and where in it the vector begins.
+    fn put(&mut self, size: i32, data: &[u8]) -> (uuid::Uuid, usize) {
+        let (id, file) = self.open.get_or_insert_with(|| {
+            let mut file = BytesMut::with_capacity(data.len() + 9);
+            file.put_u8(FILE_VERSION);
+            (uuid::Uuid::new_v4(), file)
+        });
+        let (id, at) = (*id, file.len());
+        file.put_i32(size);
+        file.extend_from_slice(data);
+        file.put_u32(crc32(data));
+        if file.len() >= FILE_BYTES_FULL {
+            self.close();
+        }
+        (id, at)
+    }
+
+    fn close(&mut self) {
+        if let Some((id, file)) = self.open.take() {
+            self.files.push((file_path(self.table, id), file.freeze()));
+        }
+    }
+
+    /// The files, by their path in the lake.
+    pub fn finish(mut self) -> Vec<(String, Bytes)> {
+        self.close();
+        self.files
+    }
 }
 
 /// Reads the vector that a log entry names.
@@ -79,10 +108,12 @@ pub async fn read(
             let id = z85::decode(name).map_err(|_| bad("not z85"))?;
             let id = uuid::Uuid::from_slice(&id).map_err(|_| bad("no uuid"))?;
             let path = file_path(table, id);
-            let file = store.get(&path).await?.ok_or_else(|| bad("its file is missing"))?;
-            let start = usize::try_from(at.offset.unwrap_or(1)).unwrap_or(1) + 4;
-            let data = file.get(start..start + size).ok_or_else(|| bad("file too short"))?;
-            let sum = file.get(start + size..start + size + 4).ok_or_else(|| bad("no checksum"))?;
+            let start = u64::try_from(at.offset.unwrap_or(1)).unwrap_or(1) + 4;
+            let range = start..start + size as u64 + 4;
+            let part = store.get_range(&path, range).await?;
+            let part = part.ok_or_else(|| bad("its file is missing"))?;
+            let data = part.get(..size).ok_or_else(|| bad("file too short"))?;
+            let sum = part.get(size..size + 4).ok_or_else(|| bad("no checksum"))?;
             if sum != crc32(data).to_be_bytes() {
                 return Err(bad("checksum differs"));
             }
@@ -143,17 +174,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn vectors_come_back_inline_and_from_files() {
+    async fn vectors_come_back_inline_and_from_shared_files() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&Options::at(dir.path().display().to_string())).unwrap();
         let small: RoaringBitmap = [0, 7, 65_536].into_iter().collect();
-        let large: RoaringBitmap = (0..200_000).filter(|i| i % 3 == 0).collect();
-        for rows in [small, large] {
-            let encoded = encode("marts/t", &rows).unwrap();
-            if let Some((path, body)) = &encoded.file {
-                store.put(path, body.clone()).await.unwrap();
-            }
-            assert_eq!(read(&store, "marts/t", &encoded.descriptor).await.unwrap(), rows);
+        let sparse: RoaringBitmap = (0..200_000).filter(|i| i % 30 == 0).collect();
+        let large: RoaringBitmap = (0..2_000_000).filter(|i| i % 3 == 0).collect();
+        let all = [&small, &sparse, &sparse, &large, &sparse];
+        let mut packer = Packer::new("marts/t");
+        let named: Vec<_> = all.iter().map(|rows| packer.add(rows).unwrap()).collect();
+        let files = packer.finish();
+        assert_eq!(files.len(), 2, "one was full after the large vector");
+        for (path, body) in files {
+            store.put(&path, body).await.unwrap();
+        }
+        for (rows, at) in all.into_iter().zip(&named) {
+            assert_eq!(read(&store, "marts/t", at).await.unwrap(), *rows);
         }
     }
 }
