@@ -4,13 +4,14 @@
 //!
 //! ```text
 //! recover()                       pipeline::open: facts -> where to go on
-//! loop: epoch    = next(source)   pipeline::drive: offset range and cut
+//! loop: epoch    = next(source)   pipeline::cutting: offset range and cut, one epoch ahead
 //!       effects  = transform      pipeline::step: files that no log names yet
 //!       decision = create once    checkpoint::decide
 //!       apply    = log entries    checkpoint::apply
 //! ```
 
 pub mod catalog;
+pub mod cutting;
 pub mod drive;
 pub mod load;
 pub mod project;
@@ -19,6 +20,7 @@ pub mod rebuild;
 pub mod reread;
 pub mod shares;
 pub mod sizes;
+pub mod spill;
 pub mod step;
 pub mod tending;
 

@@ -13,8 +13,10 @@ use crate::config::Config;
 use crate::epoch::cutter::Cutter;
 use crate::epoch::item::Topics;
 use crate::error::{Error, Result};
-use crate::pipeline::drive::{Driver, Progress, RandomCuts, Until};
+use crate::pipeline::cutting::{Cutting, RandomCuts, Until};
+use crate::pipeline::drive::{Driver, Progress};
 use crate::pipeline::reader::Reader;
+use crate::pipeline::spill::Spill;
 use crate::pipeline::{Pipeline, Settings};
 use crate::source::Source;
 use crate::{epoch, lake};
@@ -103,17 +105,11 @@ impl Line<'_> {
             None => Cutter::new(self.epoch.clone(), topics),
         };
         let reader = Reader::start(source, self.settings.envelope.clone())?;
+        let spill = Spill::new(&self.epoch.spill_dir);
         let clock: Arc<dyn Clock> = self.settings.clock.clone();
-        let mut driver = Driver {
-            pipeline,
-            cutter,
-            reader,
-            clock,
-            random: self.random,
-            stop: self.stop.clone(),
-            watcher,
-        };
-        driver.run(until).await
+        let cutting = Cutting::new(cutter, reader, clock, self.random, spill);
+        let mut driver = Driver { pipeline, stop: self.stop.clone(), watcher };
+        driver.run(cutting, until).await
     }
 }
 

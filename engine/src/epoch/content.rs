@@ -116,7 +116,7 @@ impl Epoch {
                 self.changes.push(*change);
             }
             Parsed::Malformed(malformed) => {
-                let record = item.record.unwrap_or(Record {
+                let record = item.record.map(|record| *record).unwrap_or(Record {
                     topic: item.topic,
                     partition: item.partition,
                     offset: item.offset,

@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::envelope::change::{Parsed, ReadMark};
 
 use super::complete::Clock;
@@ -182,6 +184,28 @@ impl Cutter {
     /// Bytes of records that were pushed and are not cut.
     pub fn buffered_bytes(&self) -> usize {
         self.partitions.iter().map(|partition| partition.bytes).sum()
+    }
+
+    /// Bytes of what waits that lie in memory and could lie elsewhere.
+    pub fn movable_bytes(&self) -> usize {
+        self.partitions.iter().map(Partition::movable_bytes).sum()
+    }
+
+    /// Offers the contents of all records that wait, and takes equal ones back, which lie elsewhere:
+    /// a transaction that is larger than the buffer stays whole. Nothing that is cut depends on it.
+    pub fn move_contents<E>(
+        &mut self,
+        mut elsewhere: impl FnMut(Vec<Bytes>) -> Result<Vec<Bytes>, E>,
+    ) -> Result<(), E> {
+        for partition in &mut self.partitions {
+            partition.move_contents(&mut elsewhere)?;
+        }
+        Ok(())
+    }
+
+    /// The bound of what waits, bytes.
+    pub fn buffer_bytes_max(&self) -> usize {
+        self.options.buffer_bytes_max
     }
 
     /// Epochs that outgrew the buffer because a transaction stays whole.

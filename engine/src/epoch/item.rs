@@ -5,6 +5,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::envelope::change::{Change, Parsed, ReadMark};
 use crate::source::record::Record;
 
@@ -25,7 +27,7 @@ pub struct Item {
     /// What it turned out to be.
     pub parsed: Parsed,
     /// The record itself, for dead letters; given where `parsed` is malformed.
-    pub record: Option<Record>,
+    pub record: Option<Box<Record>>,
 }
 
 /// What is known of the topics before the first record.
@@ -54,7 +56,49 @@ pub(super) struct TxKey {
     pub commit_us: i64,
 }
 
+/// What a change's images are slices of: the key and the value as Kafka had them.
+#[derive(Debug, Clone)]
+pub(super) struct Contents {
+    pub key: Bytes,
+    pub value: Bytes,
+}
+
+impl Contents {
+    pub fn len(self) -> usize {
+        self.key.len() + self.value.len()
+    }
+}
+
+/// The same slice of an equal buffer.
+fn same_slice(part: &Bytes, of: &Bytes, elsewhere: &Bytes) -> Option<Bytes> {
+    let start = (part.as_ptr() as usize).checked_sub(of.as_ptr() as usize)?;
+    let end = start.checked_add(part.len()).filter(|end| *end <= elsewhere.len())?;
+    Some(elsewhere.slice(start..end))
+}
+
 impl Item {
+    /// A change's contents; none where it has no value of its own.
+    pub(super) fn contents(&self) -> Option<Contents> {
+        let change = self.change()?;
+        let value = change.record_value.clone()?;
+        Some(Contents { key: change.key.clone().unwrap_or_default(), value })
+    }
+
+    /// Puts equal contents in place of a change's own.
+    pub(super) fn put_contents(&mut self, contents: Contents) {
+        let Parsed::Change(change) = &mut self.parsed else { return };
+        let Some(old) = change.record_value.clone() else { return };
+        for image in [&mut change.before, &mut change.after] {
+            if let Some(part) = image
+                && let Some(moved) = same_slice(part, &old, &contents.value)
+            {
+                *part = moved;
+            }
+        }
+        change.key = change.key.as_ref().map(|_| contents.key);
+        change.record_value = Some(contents.value);
+    }
+
     /// Rows are what an epoch is bounded by: changes and dead letters.
     pub(super) fn rows(&self) -> usize {
         usize::from(matches!(self.parsed, Parsed::Change(_) | Parsed::Malformed(_)))

@@ -14,7 +14,8 @@
 //!    and its END, so that an interrupted transaction and its redelivery stay one piece.
 //!
 //! Where the source gives no boundaries, `fallback.rs` cuts by txId and commit time, and says so.
-//! `loading.rs` follows initial reads.
+//! `loading.rs` follows initial reads. A transaction larger than the buffer stays whole:
+//! [`cutter::Cutter::move_contents`] lets its records' contents lie on disk meanwhile.
 //!
 //! The station is a pure function of what was pushed and of the times it was told: it must never
 //! read a clock, do I/O, decode a row, drop a record, or put a row's value into a message.

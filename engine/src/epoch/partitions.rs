@@ -5,7 +5,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::item::{Item, TxKey};
+use bytes::Bytes;
+
+use super::item::{Contents, Item, TxKey};
 
 /// How much something weighs against the bounds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -69,6 +71,10 @@ pub(super) struct Partition {
     pub bytes: usize,
     /// Changes and dead letters in the queue.
     pub rows: usize,
+    /// Records at the front whose contents lie elsewhere already.
+    moved: usize,
+    /// Bytes of the contents that don't.
+    movable_bytes: usize,
     pub last_commit_us: Option<i64>,
     end_since_ms: Option<i64>,
     last_end_ms: Option<i64>,
@@ -87,6 +93,8 @@ impl Partition {
             fed: 0,
             bytes: 0,
             rows: 0,
+            moved: 0,
+            movable_bytes: 0,
             last_commit_us: None,
             end_since_ms: None,
             last_end_ms: None,
@@ -103,6 +111,7 @@ impl Partition {
     pub fn enqueue(&mut self, item: Item, key: Option<TxKey>, now_ms: i64) {
         self.advance(item.offset, item.bytes);
         self.rows += item.rows();
+        self.movable_bytes += item.contents().map_or(0, Contents::len);
         if let Some(key) = key {
             let seen = self.last_commit_us.map_or(key.commit_us, |us| us.max(key.commit_us));
             self.last_commit_us = Some(seen);
@@ -119,6 +128,32 @@ impl Partition {
             }),
         }
         self.items.push_back(item);
+    }
+
+    pub fn movable_bytes(&self) -> usize {
+        self.movable_bytes
+    }
+
+    /// Puts the contents of records behind those of `elsewhere`, which must be equal.
+    pub fn move_contents<E>(
+        &mut self,
+        elsewhere: &mut impl FnMut(Vec<Bytes>) -> Result<Vec<Bytes>, E>,
+    ) -> Result<(), E> {
+        let here = self.items.range(self.moved..).filter_map(Item::contents);
+        let contents: Vec<Bytes> = here.flat_map(|c| [c.key.clone(), c.value.clone()]).collect();
+        if !contents.is_empty() {
+            let mut moved = elsewhere(contents)?.into_iter();
+            for item in self.items.range_mut(self.moved..) {
+                if item.contents().is_some()
+                    && let (Some(key), Some(value)) = (moved.next(), moved.next())
+                {
+                    item.put_contents(Contents { key, value });
+                }
+            }
+        }
+        self.moved = self.items.len();
+        self.movable_bytes = 0;
+        Ok(())
     }
 
     pub fn end_met(&mut self, now_ms: i64) {
@@ -170,6 +205,9 @@ impl Partition {
 
     pub fn drain(&mut self, count: usize) -> Vec<Item> {
         let items: Vec<Item> = self.items.drain(..count.min(self.items.len())).collect();
+        let in_memory = items.iter().skip(self.moved).filter_map(Item::contents);
+        self.movable_bytes -= in_memory.map(Contents::len).sum::<usize>().min(self.movable_bytes);
+        self.moved = self.moved.saturating_sub(items.len());
         self.fed = self.fed.saturating_sub(items.len());
         self.bytes = self.bytes.saturating_sub(items.iter().map(|item| item.bytes).sum());
         self.rows = self.rows.saturating_sub(items.iter().map(Item::rows).sum());

@@ -273,6 +273,8 @@ impl Pipeline {
 
 /// The layer whose changes are kept for publishing.
 const MARTS: &str = "marts";
+/// Raw events that are made into rows at a time: an epoch may hold a transaction of any size.
+const RAW_ROWS_AT_ONCE: usize = 131_072;
 /// Records that fail one after another before the line stops.
 const BAD_IN_A_ROW_MAX: usize = 1000;
 
@@ -286,10 +288,12 @@ fn folds(planned: &Planned, relation: &str) -> bool {
 /// Puts one table's changes into its raw table.
 fn keep(table: &mut AppendTable, changes: &[(usize, &Change)], epoch: u64) -> Result<()> {
     shares::time(Share::Raw, || {
-        let list: Vec<&Change> = changes.iter().map(|(_, change)| *change).collect();
-        let first = changes.first().map_or(0, |(place, _)| *place);
-        for (date, rows) in raw::rows(&list, epoch, first)? {
-            table.append(&rows, Some(&date), epoch)?;
+        for part in changes.chunks(RAW_ROWS_AT_ONCE) {
+            let list: Vec<&Change> = part.iter().map(|(_, change)| *change).collect();
+            let first = part.first().map_or(0, |(place, _)| *place);
+            for (date, rows) in raw::rows(&list, epoch, first)? {
+                table.append(&rows, Some(&date), epoch)?;
+            }
         }
         Ok(())
     })

@@ -18,7 +18,8 @@ use crate::cli::{bank_project, line};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::pipeline::drive::{Progress, Until};
+use crate::pipeline::cutting::Until;
+use crate::pipeline::drive::Progress;
 use crate::pipeline::{Settings, project, shares};
 use crate::source::Source;
 use crate::source::kafka::KafkaSource;
@@ -100,7 +101,7 @@ async fn drain(
     let mut last = started;
     let (mut records, mut bytes, mut longest) = (0, 0, Duration::ZERO);
     let mut watcher = |progress: Progress<'_>| match progress {
-        Progress::Read { records: read, bytes: held, .. } => (records, bytes) = (read, held),
+        Progress::Read(so_far) => (records, bytes) = (so_far.records, so_far.bytes),
         Progress::Epoch(_) => {
             longest = longest.max(last.elapsed());
             last = Instant::now();

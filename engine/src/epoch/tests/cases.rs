@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::envelope::change::{Change, Op, Parsed, ReadMark};
 
 use super::super::content::Guarantee;
@@ -10,7 +12,7 @@ use super::super::cutter::Cutter;
 use super::super::item::{Force, Topics};
 use super::super::loading::Loading;
 use super::super::options::Options;
-use super::history::{Logs, TABLES, append, change};
+use super::history::{Logs, TABLES, append, begin, change, end, topics};
 
 fn logs(marks: &[(ReadMark, i64)]) -> Logs {
     let mut logs = Logs::new();
@@ -45,4 +47,53 @@ fn a_load_ends_once_and_without_boundaries_a_transaction_waits_for_the_next() {
     cutter.at_end(&topic, 0, 2);
     assert!(cutter.cut(3, Force::Yes).is_none());
     assert_eq!(cutter.cut(6_000, Force::Yes).unwrap().rows, 1);
+}
+
+/// One transaction of so many rows, whose images are slices of their records' values.
+fn large(rows: usize) -> Logs {
+    let mut logs = Logs::new();
+    append(&mut logs, "bank.transaction", 0, begin(7));
+    for place in 0..rows {
+        let value = Bytes::from(format!("{{\"before\":{{\"n\":{place}}},\"after\":{{}}}}"));
+        let before = value.slice(10..value.len() - 12);
+        let after = value.slice(value.len() - 3..value.len() - 1);
+        let row = Change {
+            before: Some(before),
+            after: Some(after),
+            record_value: Some(value),
+            ..change(TABLES[0], 7, place as u64 + 1, place)
+        };
+        append(&mut logs, "bank.public.customers", 0, Parsed::Change(Box::new(row)));
+    }
+    append(&mut logs, "bank.transaction", 0, end(7, &[(TABLES[0], rows as u64)]));
+    logs
+}
+
+#[test]
+fn contents_that_wait_may_lie_elsewhere_and_nothing_of_an_epoch_changes() {
+    let logs = large(1_000);
+    let epoch_of = |move_every: usize| {
+        let mut cutter = Cutter::new(Options::default(), topics());
+        let (mut moves, mut place) = (0, 0);
+        for item in logs.iter().flat_map(|(_, items)| items) {
+            cutter.push(item.clone(), 0);
+            place += 1;
+            if place % move_every == 0 {
+                assert!(cutter.movable_bytes() > 0);
+                let moved = cutter.move_contents(|contents| {
+                    moves += contents.len();
+                    let copies = contents.iter().map(|c| Bytes::copy_from_slice(c)).collect();
+                    Ok::<Vec<Bytes>, ()>(copies)
+                });
+                assert_eq!((moved, cutter.movable_bytes()), (Ok(()), 0));
+            }
+        }
+        let epoch = cutter.cut(0, Force::Yes).unwrap();
+        assert_eq!((epoch.rows, cutter.movable_bytes()), (1_000, 0));
+        (format!("{:?}", epoch.changes), moves)
+    };
+    let (plain, none) = epoch_of(usize::MAX);
+    let (moved, moves) = epoch_of(300);
+    assert_eq!((none, moves), (0, 2 * 900), "each record moves once, its key and its value");
+    assert!(plain == moved);
 }

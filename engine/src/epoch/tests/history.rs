@@ -119,7 +119,7 @@ pub fn append(logs: &mut Logs, topic: &str, partition: i32, mut parsed: Parsed) 
         value: None,
         headers: Vec::new(),
     });
-    log.push(Item { topic, partition, offset, bytes: 100, parsed, record });
+    log.push(Item { topic, partition, offset, bytes: 100, parsed, record: record.map(Box::new) });
 }
 
 /// A history; with `faults` the connector crashes and bad records and reads lie between.
