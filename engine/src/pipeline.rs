@@ -41,6 +41,7 @@ use crate::lake;
 use crate::lake::dedupe::Window;
 use crate::lake::store::Store;
 use crate::lake::tables::Tables;
+use crate::source::gap;
 use crate::transform::plan::Planned;
 use catalog::Catalog;
 use tending::Tending;
@@ -71,6 +72,7 @@ pub struct Pipeline {
     window: Window,
     last: Option<Decision>,
     offsets: BTreeMap<String, BTreeMap<i32, i64>>,
+    topic_ids: BTreeMap<String, String>,
     totals: Totals,
     forced: BTreeSet<String>,
     stale_sources: BTreeSet<String>,
@@ -103,6 +105,7 @@ impl Pipeline {
             tables: opened.tables,
             window: opened.window,
             offsets: last.as_ref().map(|d| d.offsets.clone()).unwrap_or_default(),
+            topic_ids: last.as_ref().map(|d| d.topic_ids.clone()).unwrap_or_default(),
             totals: last.as_ref().map(|d| d.totals).unwrap_or_default(),
             last,
             forced: opened.forced,
@@ -123,6 +126,13 @@ impl Pipeline {
             partitions.iter().map(move |(partition, offset)| ((topic.clone(), *partition), *offset))
         });
         flat.collect()
+    }
+
+    /// Compares the topics' ids with those that the offsets belong to, and remembers them.
+    pub fn know_topics(&mut self, found: BTreeMap<String, String>) -> Result<()> {
+        gap::same_topics(&self.topic_ids, &found)?;
+        self.topic_ids.extend(found);
+        Ok(())
     }
 
     /// What the cutter goes on from.

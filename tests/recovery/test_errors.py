@@ -11,13 +11,13 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from stack.server import free_port
+from stack.server import free_port, wait_until
 
 from . import broken
 from .program import replaying
 from .service import Service
 from .tables import Lake, assert_same, contents, differences
-from .topics import fill, records, write_config
+from .topics import fill, put, records, write_config
 
 MODELS = Path(__file__).parents[2] / "models"
 FAILED, INVALID, UNAVAILABLE, CORRUPT = 1, 2, 3, 5
@@ -230,4 +230,22 @@ def test_deleted_records_are_not_jumped(freshet, capture, kafka, tmp_path):
         said = service.catch_up(CORRUPT)
         assert f"`{topic}`, partition {partition}:" in said and f"offset {wanted}" in said, said
         assert f"({MISSING} missing)" in said and "hint: " in said, said
+    assert service.program.status(service.lake.url)["offsets"] == before["offsets"]
+
+
+def test_a_topic_created_anew_is_not_read_on(freshet, capture, kafka, tmp_path):
+    """Its offsets say nothing: it may well hold more records than were read of the one before."""
+    fill(kafka, capture, "anew_server")
+    service = Service(freshet, tmp_path / "anew", kafka, prefix="anew_server")
+    service.catch_up(0)
+    before = service.program.status(service.lake.url)
+    topic = "anew_server.public.customers"
+    kafka.admin.delete_topics([topic])[topic].result(timeout=30)
+    wait_until(lambda: topic not in kafka.topics(), 30, "the end of the topic")
+    kafka.create_topic(topic, partitions=3)
+    mine = [record for record in records(capture, "anew_server") if record["topic"] == topic]
+    put(kafka, mine + mine)
+    for _ in range(2):
+        said = service.catch_up(CORRUPT)
+        assert f"`{topic}` was deleted and created anew" in said and "hint: " in said, said
     assert service.program.status(service.lake.url)["offsets"] == before["offsets"]

@@ -34,6 +34,9 @@ pub struct Decision {
     pub guarantee: String,
     /// Next offset to read, by topic and partition.
     pub offsets: BTreeMap<String, BTreeMap<i32, i64>>,
+    /// The brokers' ids of the topics that the offsets belong to, where they tell any.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub topic_ids: BTreeMap<String, String>,
     /// Log entries that this epoch makes.
     pub entries: Vec<DecidedEntry>,
     /// Where every table stands with them.

@@ -95,7 +95,8 @@ impl Line<'_> {
         until: Until,
         watcher: &mut (dyn FnMut(Progress<'_>) + Send),
     ) -> Result<Decided> {
-        let source = (self.source)(&pipeline.offsets())?;
+        let mut source = (self.source)(&pipeline.offsets())?;
+        pipeline.know_topics(source.topic_ids())?;
         let topics = Topics {
             transaction_topic: self.transaction_topic.as_deref().map(Arc::from),
             tables: self.subscribed(pipeline),

@@ -80,6 +80,7 @@ pub struct Cutting {
     random: Option<RandomCuts>,
     held_bytes_max: usize,
     spill: Spill,
+    told_bytes: u64,
     at_end: BTreeSet<TopicPartition>,
     known: BTreeSet<TopicPartition>,
     paused: BTreeSet<TopicPartition>,
@@ -107,6 +108,7 @@ impl Cutting {
             clock,
             random,
             spill,
+            told_bytes: 0,
             at_end: BTreeSet::new(),
             known: BTreeSet::new(),
             paused: BTreeSet::new(),
@@ -275,8 +277,12 @@ impl Cutting {
         }
         let (cutter, spill) = (&mut self.cutter, &mut self.spill);
         cutter.move_contents(|contents| spill.keep(contents))?;
-        let mib = self.spill.bytes() >> 20;
-        tracing::warn!(mib, "records of a transaction larger than the buffer wait on disk");
+        // Told when it begins and each time it has doubled.
+        if self.spill.bytes() >= 2 * self.told_bytes {
+            self.told_bytes = self.spill.bytes();
+            let mib = self.told_bytes >> 20;
+            tracing::warn!(mib, "records of a transaction larger than the buffer wait on disk");
+        }
         Ok(())
     }
 

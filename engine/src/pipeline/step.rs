@@ -233,6 +233,7 @@ impl Pipeline {
             cut: epoch.state.clone(),
             guarantee: guarantee_word(epoch.guarantee).to_owned(),
             offsets: self.offsets.clone(),
+            topic_ids: self.topic_ids.clone(),
             entries: entries.into_iter().map(DecidedEntry::from_entry).collect::<Result<_>>()?,
             tables: self.tables.standing(),
             models: output.models,

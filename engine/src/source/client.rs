@@ -15,6 +15,7 @@ use rdkafka::{Message, Offset, TopicPartitionList};
 use super::TopicPartition;
 use super::fault::{Fault, denied, meaning};
 use super::gap::Watermarks;
+use super::identity;
 use super::options::Options;
 use super::properties;
 use super::topics::Listing;
@@ -35,6 +36,7 @@ pub struct Client {
     bell: Arc<Bell>,
     brokers: String,
     patience: Duration,
+    topic_ids_wait_ms: u32,
 }
 
 impl Client {
@@ -50,6 +52,7 @@ impl Client {
             bell,
             brokers: options.brokers.clone(),
             patience: Duration::from_millis(options.unavailable_after_ms),
+            topic_ids_wait_ms: options.topic_ids_wait_ms,
         })
     }
 
@@ -126,6 +129,24 @@ impl Client {
             }
         }
         Ok(offsets)
+    }
+
+    /// The brokers' ids of these topics, as far as they tell.
+    pub fn topic_ids(&self, topics: &[&str]) -> BTreeMap<String, String> {
+        if self.topic_ids_wait_ms == 0 {
+            return BTreeMap::new();
+        }
+        let wait_ms = i32::try_from(self.topic_ids_wait_ms).unwrap_or(i32::MAX);
+        let client = self.consumer.client().native_ptr();
+        let found = identity::topic_ids(client, topics, wait_ms);
+        if found.len() < topics.len() {
+            tracing::warn!(
+                unknown = topics.len() - found.len(),
+                "kafka tells no id of some topics: one that is created anew can't be told from the \
+                 one before if it holds as many records"
+            );
+        }
+        found
     }
 
     /// The answer to a question that the start, or an end, hangs on: passing errors are retried

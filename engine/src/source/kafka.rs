@@ -282,6 +282,13 @@ impl Source for KafkaSource {
         Ok(held.into_iter().map(|(partition, held)| (partition, held.high)).collect())
     }
 
+    fn topic_ids(&mut self) -> BTreeMap<String, String> {
+        let mut topics: Vec<&str> = self.lanes.iter().map(|lane| &*lane.topic).collect();
+        topics.sort_unstable();
+        topics.dedup();
+        self.client.topic_ids(&topics)
+    }
+
     fn lag(&mut self) -> Vec<Lag> {
         let watch = self.client.watch();
         let lag = |lane: &Lane| Lag {

@@ -16,7 +16,8 @@ mod client;
 pub mod embedded;
 mod fault;
 pub mod fill;
-mod gap;
+pub mod gap;
+mod identity;
 pub mod kafka;
 mod lane;
 pub mod options;
@@ -104,6 +105,12 @@ pub trait Source: Send {
 
     /// The end of each assigned partition now: the last stable offset. Asks the brokers.
     fn end_offsets(&mut self) -> Result<BTreeMap<TopicPartition, i64>>;
+
+    /// What the brokers call the topics that are read, beside their names: a topic that was deleted
+    /// and created anew has another id. Topics are left out where the brokers tell none. Asks them.
+    fn topic_ids(&mut self) -> BTreeMap<String, String> {
+        BTreeMap::new()
+    }
 
     /// Every assigned partition's lag as last heard. Asks nobody.
     fn lag(&mut self) -> Vec<Lag>;

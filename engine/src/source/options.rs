@@ -52,6 +52,10 @@ pub struct Options {
     /// Milliseconds without any broker after which the source gives up.
     #[serde(default = "default_unavailable_after_ms")]
     pub unavailable_after_ms: u64,
+    /// Milliseconds that the start waits for the brokers' ids of the topics, by which a topic that
+    /// was created anew is noticed; 0 asks for none.
+    #[serde(default = "default_topic_ids_wait_ms")]
+    pub topic_ids_wait_ms: u32,
 }
 
 fn default_group_id() -> String {
@@ -74,6 +78,10 @@ const fn default_unavailable_after_ms() -> u64 {
     30_000
 }
 
+const fn default_topic_ids_wait_ms() -> u32 {
+    3_000
+}
+
 impl Options {
     /// The defaults with these brokers, and no topics yet.
     pub fn at(brokers: impl Into<String>) -> Self {
@@ -91,6 +99,7 @@ impl Options {
             batch_records: default_batch_records(),
             discovery_interval_ms: default_discovery_interval_ms(),
             unavailable_after_ms: default_unavailable_after_ms(),
+            topic_ids_wait_ms: default_topic_ids_wait_ms(),
         }
     }
 

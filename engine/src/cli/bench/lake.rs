@@ -198,6 +198,7 @@ impl<'o> Bench<'o> {
             cut: CutState::default(),
             guarantee: "transactional".to_owned(),
             offsets: Default::default(),
+            topic_ids: Default::default(),
             entries,
             tables: self.tables.standing(),
             models: Vec::new(),

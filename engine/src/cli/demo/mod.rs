@@ -80,7 +80,12 @@ async fn run_line(
     feed: &Feed,
     view: &mut View,
 ) -> Result<()> {
-    let kafka = KafkaOptions { topics: feed.topics(), ..KafkaOptions::at(feed.bootstrap()) };
+    // The embedded broker has no ids of its topics.
+    let kafka = KafkaOptions {
+        topics: feed.topics(),
+        topic_ids_wait_ms: 0,
+        ..KafkaOptions::at(feed.bootstrap())
+    };
     let source = |offsets: &_| Ok(Box::new(KafkaSource::open(&kafka, offsets)?) as Box<dyn Source>);
     let (done, stop) = watch::channel(false);
     let line = Line {
