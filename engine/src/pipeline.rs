@@ -41,7 +41,7 @@ use crate::lake;
 use crate::lake::dedupe::Window;
 use crate::lake::store::Store;
 use crate::lake::tables::Tables;
-use crate::source::gap;
+use crate::source::topic_ids::TopicIds;
 use crate::transform::plan::Planned;
 use catalog::Catalog;
 use tending::Tending;
@@ -72,7 +72,7 @@ pub struct Pipeline {
     window: Window,
     last: Option<Decision>,
     offsets: BTreeMap<String, BTreeMap<i32, i64>>,
-    topic_ids: BTreeMap<String, String>,
+    topic_ids: TopicIds,
     totals: Totals,
     forced: BTreeSet<String>,
     stale_sources: BTreeSet<String>,
@@ -105,7 +105,9 @@ impl Pipeline {
             tables: opened.tables,
             window: opened.window,
             offsets: last.as_ref().map(|d| d.offsets.clone()).unwrap_or_default(),
-            topic_ids: last.as_ref().map(|d| d.topic_ids.clone()).unwrap_or_default(),
+            topic_ids: TopicIds::new(
+                last.as_ref().map(|d| d.topic_ids.clone()).unwrap_or_default(),
+            ),
             totals: last.as_ref().map(|d| d.totals).unwrap_or_default(),
             last,
             forced: opened.forced,
@@ -128,11 +130,9 @@ impl Pipeline {
         flat.collect()
     }
 
-    /// Compares the topics' ids with those that the offsets belong to, and remembers them.
-    pub fn know_topics(&mut self, found: BTreeMap<String, String>) -> Result<()> {
-        gap::same_topics(&self.topic_ids, &found)?;
-        self.topic_ids.extend(found);
-        Ok(())
+    /// The ids of the topics that the offsets belong to, for the source to compare and add to.
+    pub fn topic_ids(&self) -> TopicIds {
+        self.topic_ids.clone()
     }
 
     /// What the cutter goes on from.

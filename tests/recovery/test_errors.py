@@ -248,4 +248,11 @@ def test_a_topic_created_anew_is_not_read_on(freshet, capture, kafka, tmp_path):
     for _ in range(2):
         said = service.catch_up(CORRUPT)
         assert f"`{topic}` was deleted and created anew" in said and "hint: " in said, said
+        assert "kafka.topic_ids_wait_ms = 0" in said, said
     assert service.program.status(service.lake.url)["offsets"] == before["offsets"]
+    # As told: whoever knows that the records are the same goes on once without ids.
+    told, once = service.config.read_text(), "[kafka]\ntopic_ids_wait_ms = 0"
+    service.config.write_text(told.replace("[kafka]", once))
+    service.catch_up(0)
+    service.config.write_text(told)
+    service.catch_up(0)

@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::epoch::cutter::Cutter;
 use crate::epoch::item::Topics;
 use crate::error::{Error, Result};
-use crate::pipeline::cutting::{Cutting, RandomCuts, Until};
+use crate::pipeline::cutting::{Ahead, Cutting, RandomCuts, Until};
 use crate::pipeline::drive::{Driver, Progress};
 use crate::pipeline::reader::Reader;
 use crate::pipeline::spill::Spill;
@@ -45,6 +45,8 @@ pub struct Line<'l> {
     pub source: &'l OpenSource<'l>,
     /// Random cuts, in tests.
     pub random: Option<RandomCuts>,
+    /// Whether reading goes on while an epoch waits.
+    pub ahead: Ahead,
     /// Set to end the run.
     pub stop: watch::Receiver<bool>,
 }
@@ -96,7 +98,7 @@ impl Line<'_> {
         watcher: &mut (dyn FnMut(Progress<'_>) + Send),
     ) -> Result<Decided> {
         let mut source = (self.source)(&pipeline.offsets())?;
-        pipeline.know_topics(source.topic_ids())?;
+        source.know(pipeline.topic_ids())?;
         let topics = Topics {
             transaction_topic: self.transaction_topic.as_deref().map(Arc::from),
             tables: self.subscribed(pipeline),
@@ -108,7 +110,7 @@ impl Line<'_> {
         let reader = Reader::start(source, self.settings.envelope.clone())?;
         let spill = Spill::new(&self.epoch.spill_dir);
         let clock: Arc<dyn Clock> = self.settings.clock.clone();
-        let cutting = Cutting::new(cutter, reader, clock, self.random, spill);
+        let cutting = Cutting::new(cutter, reader, clock, self.random, spill, self.ahead);
         let mut driver = Driver { pipeline, stop: self.stop.clone(), watcher };
         driver.run(cutting, until).await
     }

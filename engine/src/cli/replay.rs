@@ -16,7 +16,7 @@ use crate::envelope;
 use crate::epoch::options::Options as EpochOptions;
 use crate::error::Result;
 use crate::lake::options::Options as LakeOptions;
-use crate::pipeline::cutting::{RandomCuts, Until};
+use crate::pipeline::cutting::{Ahead, RandomCuts, Until};
 use crate::pipeline::drive::Progress;
 use crate::pipeline::{Settings, project};
 use crate::source::Source;
@@ -56,6 +56,7 @@ pub async fn run(options: &Replay) -> Result<ExitCode> {
         transaction_topic: options.transaction_topic.clone(),
         topics: Vec::new(),
         source: &source,
+        ahead: Ahead::Nothing,
         random: options.cut_seed.map(|seed| RandomCuts {
             seed,
             items_max: options.epoch_rows.unwrap_or(200) as u64 * 2,

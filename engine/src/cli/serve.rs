@@ -10,7 +10,7 @@ use crate::checkpoint::decision::Decision;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::pipeline::cutting::Until;
+use crate::pipeline::cutting::{Ahead, Until};
 use crate::pipeline::drive::Progress;
 use crate::pipeline::{Settings, project};
 use crate::source::Source;
@@ -103,6 +103,7 @@ async fn run(
         transaction_topic: config.kafka.transaction_topic(),
         topics: config.kafka.topics.clone(),
         source: &source,
+        ahead: Ahead::Buffer,
         random: None,
         stop,
     };

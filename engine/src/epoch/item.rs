@@ -95,6 +95,10 @@ impl Item {
                 *part = moved;
             }
         }
+        // Small, and slices of the same chunks: left there they would hold the chunks in memory.
+        for header in [&mut change.moved_from, &mut change.moved_to] {
+            *header = header.as_deref().map(Bytes::copy_from_slice);
+        }
         change.key = change.key.as_ref().map(|_| contents.key);
         change.record_value = Some(contents.value);
     }

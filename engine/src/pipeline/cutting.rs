@@ -54,6 +54,15 @@ impl RandomCuts {
     }
 }
 
+/// Whether reading goes on while an epoch waits for the loop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ahead {
+    /// Up to the buffer's bound.
+    Buffer,
+    /// No: what an epoch holds does not depend on how fast the loop is. For replays.
+    Nothing,
+}
+
 /// How far was read since the run began, decided or not.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ReadSoFar {
@@ -78,7 +87,9 @@ pub struct Cutting {
     reader: Reader,
     clock: Arc<dyn Clock>,
     random: Option<RandomCuts>,
-    held_bytes_max: usize,
+    /// Nothing more is read while an epoch waits and so much does.
+    ahead_bytes_max: usize,
+    buffer_bytes_max: usize,
     spill: Spill,
     told_bytes: u64,
     at_end: BTreeSet<TopicPartition>,
@@ -99,9 +110,12 @@ impl Cutting {
         clock: Arc<dyn Clock>,
         mut random: Option<RandomCuts>,
         spill: Spill,
+        ahead: Ahead,
     ) -> Self {
+        let buffer_bytes_max = cutter.buffer_bytes_max();
         Self {
-            held_bytes_max: cutter.buffer_bytes_max(),
+            ahead_bytes_max: if ahead == Ahead::Nothing { 0 } else { buffer_bytes_max },
+            buffer_bytes_max,
             until_random_cut: random.as_mut().map_or(0, RandomCuts::next),
             cutter,
             reader,
@@ -144,7 +158,7 @@ impl Cutting {
     ) -> Result<()> {
         loop {
             let full = out.capacity() == 0
-                && self.cutter.buffered_bytes() + self.handed_bytes >= self.held_bytes_max;
+                && self.cutter.buffered_bytes() + self.handed_bytes >= self.ahead_bytes_max;
             tokio::select! {
                 () = out.closed() => return Ok(()),
                 // What is held is at its bound: nothing more is read before the loop takes an epoch.
@@ -161,7 +175,9 @@ impl Cutting {
             self.answer_end_offsets()?;
             let done = until == Until::CaughtUp && self.is_at_end();
             self.cut_what_fits(if done { Force::Yes } else { Force::No }, out);
-            self.spill_what_is_too_much()?;
+            if out.capacity() > 0 {
+                self.spill_what_is_too_much()?;
+            }
             self.balance();
             if done && self.is_at_end() && self.is_drained() {
                 return Ok(());
@@ -270,9 +286,10 @@ impl Cutting {
         self.paused = wanted;
     }
 
-    /// What can't be cut and is more than the buffer may hold lies on disk meanwhile.
+    /// What can't be cut, though the loop would take it, and is more than the buffer may hold lies on
+    /// disk meanwhile.
     fn spill_what_is_too_much(&mut self) -> Result<()> {
-        if self.cutter.movable_bytes() < self.held_bytes_max {
+        if self.cutter.movable_bytes() < self.buffer_bytes_max {
             return Ok(());
         }
         let (cutter, spill) = (&mut self.cutter, &mut self.spill);

@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
 use super::Pipeline;
@@ -48,7 +49,10 @@ impl Driver<'_> {
         }
         let (out, epochs) = mpsc::channel(1);
         let (told, read) = watch::channel(ReadSoFar::default());
-        let task = tokio::spawn(cutting.run(until, out, told));
+        // On a thread of its own: it spills to disk and waits for the reading thread's end.
+        let runtime = Handle::current();
+        let task =
+            tokio::task::spawn_blocking(move || runtime.block_on(cutting.run(until, out, told)));
         let outcome = self.take_epochs(epochs, read).await;
         task.await.map_err(|_| Error::bug("cutting epochs ended in a panic"))?;
         outcome

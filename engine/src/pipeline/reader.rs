@@ -181,7 +181,7 @@ fn hand_over(polled: Polled, parser: &mut Parser) -> Read {
                 partition: record.partition,
                 offset: record.offset,
                 bytes: bytes_of(&record),
-                record: matches!(parsed, Parsed::Malformed(_)).then(|| Box::new(record)),
+                record: matches!(parsed, Parsed::Malformed(_)).then(|| Box::new(record.detached())),
                 parsed,
             })
         }

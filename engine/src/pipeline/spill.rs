@@ -23,7 +23,7 @@ pub struct Spill {
 impl Spill {
     /// Files are made in `folder`; empty means the system's folder for temporary files.
     pub fn new(folder: &str) -> Self {
-        let folder = if folder.is_empty() { std::env::temp_dir() } else { PathBuf::from(folder) };
+        let folder = if folder.is_empty() { system_folder() } else { PathBuf::from(folder) };
         Self { folder, bytes: 0 }
     }
 
@@ -60,6 +60,13 @@ impl Spill {
         }
         map(&out.into_inner()?)
     }
+}
+
+/// What `TMPDIR` names, else `/var/tmp`: `/tmp` often lies in memory.
+fn system_folder() -> PathBuf {
+    let on_disk = PathBuf::from("/var/tmp");
+    let named = std::env::var_os("TMPDIR").is_some();
+    if !named && on_disk.is_dir() { on_disk } else { std::env::temp_dir() }
 }
 
 #[expect(unsafe_code, reason = "a mapping is unsound only where its file changes: see below")]

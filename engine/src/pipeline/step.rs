@@ -233,7 +233,8 @@ impl Pipeline {
             cut: epoch.state.clone(),
             guarantee: guarantee_word(epoch.guarantee).to_owned(),
             offsets: self.offsets.clone(),
-            topic_ids: self.topic_ids.clone(),
+            // Of topics from which nothing was taken yet an id says nothing.
+            topic_ids: self.topic_ids.of(|topic| self.offsets.contains_key(topic)),
             entries: entries.into_iter().map(DecidedEntry::from_entry).collect::<Result<_>>()?,
             tables: self.tables.standing(),
             models: output.models,

@@ -131,11 +131,13 @@ impl Client {
         Ok(offsets)
     }
 
+    /// Whether the options let the brokers be asked for ids.
+    pub fn asks_for_ids(&self) -> bool {
+        self.topic_ids_wait_ms > 0
+    }
+
     /// The brokers' ids of these topics, as far as they tell.
     pub fn topic_ids(&self, topics: &[&str]) -> BTreeMap<String, String> {
-        if self.topic_ids_wait_ms == 0 {
-            return BTreeMap::new();
-        }
         let wait_ms = i32::try_from(self.topic_ids_wait_ms).unwrap_or(i32::MAX);
         let client = self.consumer.client().native_ptr();
         let found = identity::topic_ids(client, topics, wait_ms);

@@ -2,8 +2,6 @@
 //!
 //! Pure: from facts to a verdict and its words. It must never suggest to skip what is missing.
 
-use std::collections::BTreeMap;
-
 use crate::error::{Error, Result};
 
 /// The offsets that a partition holds.
@@ -36,20 +34,6 @@ pub fn out_of_range(topic: &str, partition: i32, wanted: i64, held: Watermarks) 
             held.low, held.high
         ))
         .with_hint("the topic may have been created anew just now; start again to see"),
-    }
-}
-
-/// Topics with stored offsets that are others than those the offsets belong to: their ids differ.
-pub fn same_topics(
-    known: &BTreeMap<String, String>,
-    found: &BTreeMap<String, String>,
-) -> Result<()> {
-    match found.iter().find(|(topic, id)| known.get(*topic).is_some_and(|known| known != *id)) {
-        None => Ok(()),
-        Some((topic, _)) => {
-            let what = format!("topic `{topic}` was deleted and created anew since it was read");
-            Err(Error::corrupt(what).with_hint(REREAD))
-        }
     }
 }
 
@@ -88,16 +72,6 @@ const REREAD: &str = "stored offsets don't belong to this topic: restore the top
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_topic_of_the_same_name_and_another_id_is_refused() {
-        let ids = |id: &str| BTreeMap::from([("t".to_owned(), id.to_owned())]);
-        assert!(same_topics(&ids("a"), &ids("a")).is_ok());
-        assert!(same_topics(&ids("a"), &BTreeMap::new()).is_ok(), "brokers without ids");
-        assert!(same_topics(&BTreeMap::new(), &ids("a")).is_ok(), "a topic met first");
-        let text = same_topics(&ids("a"), &ids("b")).unwrap_err().to_string();
-        assert!(text.contains("`t`") && text.contains("anew"), "{text}");
-    }
 
     #[test]
     fn an_offset_is_held_or_refused_with_both_numbers() {

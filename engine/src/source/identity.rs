@@ -83,7 +83,9 @@ unsafe fn read(result: *const raw::rd_kafka_DescribeTopics_result_t) -> BTreeMap
         if topics.is_null() {
             return ids;
         }
-        for topic in std::slice::from_raw_parts(topics, count) {
+        let topics = std::slice::from_raw_parts(topics, count);
+        // Null stands for a topic that the broker's answer left out.
+        for topic in topics.iter().filter(|topic| !topic.is_null()) {
             let error = raw::rd_kafka_TopicDescription_error(*topic);
             let code = raw::rd_kafka_error_code(error);
             let id = raw::rd_kafka_TopicDescription_topic_id(*topic);

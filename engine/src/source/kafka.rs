@@ -12,6 +12,7 @@ use super::client::Client;
 use super::gap;
 use super::lane::{Lane, Turn};
 use super::options::Options;
+use super::topic_ids::TopicIds;
 use super::topics::{Listing, Selection};
 use super::{Lag, Polled, Source, TopicPartition};
 use crate::error::{Error, Result};
@@ -39,6 +40,8 @@ pub struct KafkaSource {
     news: Vec<Polled>,
     /// Topics for which a line was logged that they are waited for.
     awaited: BTreeSet<String>,
+    /// Which topics the stored offsets belong to.
+    ids: Option<TopicIds>,
     batch_records: usize,
     partitions_planned: usize,
     discovery_interval: Duration,
@@ -70,6 +73,7 @@ impl KafkaSource {
             stored: offsets.clone(),
             news: Vec::new(),
             awaited: BTreeSet::new(),
+            ids: None,
             batch_records: options.batch_records.max(1),
             partitions_planned,
             discovery_interval,
@@ -127,6 +131,7 @@ impl KafkaSource {
         if starts.is_empty() {
             return Ok(());
         }
+        self.identify(starts.iter().map(|((topic, _), _)| &**topic).collect())?;
         for ((topic, partition), position) in &starts {
             let (topic, partition, position) = (Arc::clone(topic), *partition, *position);
             tracing::info!(%topic, partition, offset = position, "reading");
@@ -144,6 +149,17 @@ impl KafkaSource {
             );
         }
         self.client.assign(&starts)
+    }
+
+    /// Compares these topics' ids with the known ones, once those were given.
+    fn identify(&self, topics: BTreeSet<&str>) -> Result<()> {
+        let Some(ids) = &self.ids else { return Ok(()) };
+        if !self.client.asks_for_ids() {
+            ids.forget();
+            return Ok(());
+        }
+        let topics: Vec<&str> = topics.into_iter().collect();
+        ids.admit(self.client.topic_ids(&topics))
     }
 
     /// Looks for new topics and partitions when it is time. Brokers that don't answer are the
@@ -282,11 +298,9 @@ impl Source for KafkaSource {
         Ok(held.into_iter().map(|(partition, held)| (partition, held.high)).collect())
     }
 
-    fn topic_ids(&mut self) -> BTreeMap<String, String> {
-        let mut topics: Vec<&str> = self.lanes.iter().map(|lane| &*lane.topic).collect();
-        topics.sort_unstable();
-        topics.dedup();
-        self.client.topic_ids(&topics)
+    fn know(&mut self, ids: TopicIds) -> Result<()> {
+        self.ids = Some(ids);
+        self.identify(self.lanes.iter().map(|lane| &*lane.topic).collect())
     }
 
     fn lag(&mut self) -> Vec<Lag> {

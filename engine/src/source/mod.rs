@@ -16,13 +16,14 @@ mod client;
 pub mod embedded;
 mod fault;
 pub mod fill;
-pub mod gap;
+mod gap;
 mod identity;
 pub mod kafka;
 mod lane;
 pub mod options;
 mod properties;
 pub mod record;
+pub mod topic_ids;
 mod topics;
 mod watch;
 
@@ -35,6 +36,7 @@ use std::time::Duration;
 
 use crate::error::Result;
 use record::Record;
+use topic_ids::TopicIds;
 
 /// A topic's name and a partition's number in it.
 pub type TopicPartition = (Arc<str>, i32);
@@ -106,10 +108,12 @@ pub trait Source: Send {
     /// The end of each assigned partition now: the last stable offset. Asks the brokers.
     fn end_offsets(&mut self) -> Result<BTreeMap<TopicPartition, i64>>;
 
-    /// What the brokers call the topics that are read, beside their names: a topic that was deleted
-    /// and created anew has another id. Topics are left out where the brokers tell none. Asks them.
-    fn topic_ids(&mut self) -> BTreeMap<String, String> {
-        BTreeMap::new()
+    /// Compares the topics' ids with those that the stored offsets belong to, now and whenever a
+    /// topic appears, and adds what is new. A source without ids does nothing.
+    ///
+    /// Errors: `Corrupt` where a topic was created anew.
+    fn know(&mut self, _: TopicIds) -> Result<()> {
+        Ok(())
     }
 
     /// Every assigned partition's lag as last heard. Asks nobody.

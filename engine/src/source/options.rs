@@ -53,7 +53,7 @@ pub struct Options {
     #[serde(default = "default_unavailable_after_ms")]
     pub unavailable_after_ms: u64,
     /// Milliseconds that the start waits for the brokers' ids of the topics, by which a topic that
-    /// was created anew is noticed; 0 asks for none.
+    /// was created anew is noticed; 0 asks for none, and forgets those that are known.
     #[serde(default = "default_topic_ids_wait_ms")]
     pub topic_ids_wait_ms: u32,
 }

@@ -24,3 +24,16 @@ pub struct Record {
     /// Headers that matter to us (`__debezium.newkey`, `__debezium.oldkey`); others are dropped.
     pub headers: Vec<(String, Bytes)>,
 }
+
+impl Record {
+    /// The same record in buffers of its own: it holds nothing of its neighbours in memory.
+    pub fn detached(self) -> Self {
+        let own = |bytes: Bytes| Bytes::copy_from_slice(&bytes);
+        Self {
+            key: self.key.map(own),
+            value: self.value.map(own),
+            headers: self.headers.into_iter().map(|(name, value)| (name, own(value))).collect(),
+            ..self
+        }
+    }
+}

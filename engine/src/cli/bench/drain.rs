@@ -18,7 +18,7 @@ use crate::cli::{bank_project, line};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::pipeline::cutting::Until;
+use crate::pipeline::cutting::{Ahead, Until};
 use crate::pipeline::drive::Progress;
 use crate::pipeline::{Settings, project, shares};
 use crate::source::Source;
@@ -94,6 +94,7 @@ async fn drain(
         transaction_topic: Some(topics.transactions),
         topics: Vec::new(),
         source: &source,
+        ahead: Ahead::Buffer,
         random: None,
         stop: stop_signal()?,
     };

@@ -27,7 +27,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, Result};
 use crate::lake::options::Options as LakeOptions;
 use crate::lake::store::Store;
-use crate::pipeline::cutting::Until;
+use crate::pipeline::cutting::{Ahead, Until};
 use crate::pipeline::drive::Progress;
 use crate::pipeline::{Settings, project};
 use crate::source::Source;
@@ -100,6 +100,7 @@ async fn run_line(
         transaction_topic: Some(feed.transaction_topic()),
         topics: Vec::new(),
         source: &source,
+        ahead: Ahead::Buffer,
         random: None,
         stop,
     };
