@@ -14,12 +14,14 @@ import time
 from pathlib import Path
 
 import pytest
+from stack.kafka import Kafka
 from stack.server import wait_until
 
 from .conftest import LONG
 from .program import replaying
 from .service import Service
 from .tables import Lake, assert_same, contents, differences
+from .topics import create, put, records
 
 MODELS = Path(__file__).parents[2] / "models"
 KILLS, LAKES = 12, 5 if LONG else 1
@@ -76,18 +78,35 @@ def test_real_servers(service, reference, moments, _lake):
     assert_same(service.program, service.lake, reference)
 
 
-def test_servers_restart_under_serve(service, reference, topics, minio):
+@pytest.fixture
+def broker():
+    """A Kafka of the test's own, still without topics."""
+    server = Kafka().start()
+    yield server
+    server.remove()
+
+
+def test_servers_restart_under_serve(freshet, capture, reference, broker, minio, tmp_path):
     """Kafka and MinIO go away while serve runs: it waits for each, and goes on by itself."""
+    found = records(capture)
+    third = len(found) // 3
+    create(broker, found)
+    put(broker, found[:third])
+    service = Service(freshet, tmp_path / "restarts", broker, minio)
     run = service.serve()
     service.await_epochs(run, 2)
-    topics.kill()
-    topics.start()
-    service.await_epochs(run, 3)
+    broker.kill()
+    broker.start()
+    before = service.epoch()
+    put(broker, found[third:2 * third])
+    wait_until(lambda: not run.running or service.epoch() > before, 60, "an epoch after the broker")
+    said = len(run.errors())
     minio.kill()
-    wait_until(lambda: "unavailable" in run.errors(), 60, f"word of it: {run.errors()[-2000:]}")
+    put(broker, found[2 * third:])
+    wait_until(lambda: "unavailable" in run.errors()[said:], 60, "word of the missing lake")
     assert run.running, run.errors()
     minio.start()
-    service.await_epochs(run, 3)
+    # The last third came after MinIO went: to be at its end, the same run must have gone on.
     wait_until(lambda: service.program.status(service.lake.url)["offsets"] == reference["offsets"],
                120, "the end of the topics")
     run.signal(signal.SIGTERM)

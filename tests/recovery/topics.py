@@ -27,10 +27,15 @@ def records(capture: Path, prefix: str = PREFIX) -> list[dict]:
 def fill(kafka, capture: Path, prefix: str = PREFIX, partitions: int = 3) -> None:
     """Creates the topics of `capture` and puts every record where it was."""
     found = records(capture, prefix)
+    create(kafka, found, partitions)
+    put(kafka, found)
+
+
+def create(kafka, found: list[dict], partitions: int = 3) -> None:
+    """Creates the topics of these records."""
     for topic in sorted({record["topic"] for record in found}):
         only_one = topic.endswith(".transaction")
         kafka.create_topic(topic, partitions=1 if only_one else partitions)
-    put(kafka, found)
 
 
 def put(kafka, found: Iterable[dict]) -> None:

@@ -28,7 +28,6 @@ const KIB_AHEAD_MAX: u32 = 32 << 10;
 const POLL_WAIT: Duration = Duration::from_millis(20);
 
 /// What the thread hands over.
-#[expect(clippy::large_enum_variant, reason = "nearly all are items: boxing each costs more")]
 #[derive(Debug)]
 pub enum Read {
     /// A record, parsed.

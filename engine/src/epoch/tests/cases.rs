@@ -75,7 +75,7 @@ fn contents_that_wait_may_lie_elsewhere_and_nothing_of_an_epoch_changes() {
     let epoch_of = |move_every: usize| {
         let mut cutter = Cutter::new(Options::default(), topics());
         let (mut moves, mut place) = (0, 0);
-        for item in logs.iter().flat_map(|(_, items)| items) {
+        for item in logs.values().flatten() {
             cutter.push(item.clone(), 0);
             place += 1;
             if place % move_every == 0 {
