@@ -27,6 +27,8 @@ MODELS = Path(__file__).parents[2] / "models"
 KILLS, LAKES = 12, 5 if LONG else 1
 KILLS_ON_SERVERS, LAKES_ON_SERVERS = 5, 10 if LONG else 1
 ALIVE_SECONDS = (0.05, 1.5)
+# So small that the capture outlasts the kills.
+SMALL_EPOCHS = 12
 
 
 @pytest.fixture
@@ -42,7 +44,7 @@ def moments():
 def test_local_lake(program, capture, reference, moments, tmp_path, _lake):
     """Half of the kills hit the start and its recovery, half the epochs after it."""
     lake, killed = tmp_path / "lake", 0
-    arguments = replaying(capture, lake)
+    arguments = replaying(capture, lake, SMALL_EPOCHS)
     for number in range(KILLS):
         run = program.spawn(*arguments)
         if number % 2:
