@@ -19,8 +19,8 @@
 //! 3. [`envelope`] parses the envelope at once, the row later: until the epoch is cut, a row image
 //!    stays a slice of the record's bytes. What can't be parsed becomes a dead letter with its bytes.
 //! 4. [`epoch`] holds it until its transaction is whole in every partition, then cuts: one offset per
-//!    partition, such that no transaction is split and END order is kept. This runs in a task of its
-//!    own (`pipeline::cutting`), one epoch ahead; a transaction that outgrows memory waits on disk.
+//!    partition, such that no transaction is split and END order is kept. This runs on a thread of
+//!    its own (`pipeline::cutting`), one epoch ahead; a transaction that outgrows memory waits on disk.
 //! 5. `pipeline::step` takes the epoch. [`lake`] appends the event to `raw/` as it came; recognises
 //!    what a connector sent again; decodes rows straight into Arrow; fills values that Debezium left
 //!    out as unchanged; and marks the replaced row in a deletion vector. What leaves is the net change

@@ -63,12 +63,6 @@ pub(super) struct Contents {
     pub value: Bytes,
 }
 
-impl Contents {
-    pub fn len(self) -> usize {
-        self.key.len() + self.value.len()
-    }
-}
-
 /// The same slice of an equal buffer.
 fn same_slice(part: &Bytes, of: &Bytes, elsewhere: &Bytes) -> Option<Bytes> {
     let start = (part.as_ptr() as usize).checked_sub(of.as_ptr() as usize)?;
@@ -77,6 +71,13 @@ fn same_slice(part: &Bytes, of: &Bytes, elsewhere: &Bytes) -> Option<Bytes> {
 }
 
 impl Item {
+    /// Bytes of a change's contents; 0 where it has none.
+    pub(super) fn contents_bytes(&self) -> usize {
+        let Some(change) = self.change() else { return 0 };
+        let key = change.key.as_ref().map_or(0, Bytes::len);
+        change.record_value.as_ref().map_or(0, |value| key + value.len())
+    }
+
     /// A change's contents; none where it has no value of its own.
     pub(super) fn contents(&self) -> Option<Contents> {
         let change = self.change()?;

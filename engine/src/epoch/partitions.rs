@@ -111,7 +111,7 @@ impl Partition {
     pub fn enqueue(&mut self, item: Item, key: Option<TxKey>, now_ms: i64) {
         self.advance(item.offset, item.bytes);
         self.rows += item.rows();
-        self.movable_bytes += item.contents().map_or(0, Contents::len);
+        self.movable_bytes += item.contents_bytes();
         if let Some(key) = key {
             let seen = self.last_commit_us.map_or(key.commit_us, |us| us.max(key.commit_us));
             self.last_commit_us = Some(seen);
@@ -140,7 +140,7 @@ impl Partition {
         elsewhere: &mut impl FnMut(Vec<Bytes>) -> Result<Vec<Bytes>, E>,
     ) -> Result<(), E> {
         let here = self.items.range(self.moved..).filter_map(Item::contents);
-        let contents: Vec<Bytes> = here.flat_map(|c| [c.key.clone(), c.value.clone()]).collect();
+        let contents: Vec<Bytes> = here.flat_map(|c| [c.key, c.value]).collect();
         if !contents.is_empty() {
             let mut moved = elsewhere(contents)?.into_iter();
             for item in self.items.range_mut(self.moved..) {
@@ -205,8 +205,8 @@ impl Partition {
 
     pub fn drain(&mut self, count: usize) -> Vec<Item> {
         let items: Vec<Item> = self.items.drain(..count.min(self.items.len())).collect();
-        let in_memory = items.iter().skip(self.moved).filter_map(Item::contents);
-        self.movable_bytes -= in_memory.map(Contents::len).sum::<usize>().min(self.movable_bytes);
+        let in_memory = items.iter().skip(self.moved).map(Item::contents_bytes);
+        self.movable_bytes = self.movable_bytes.saturating_sub(in_memory.sum());
         self.moved = self.moved.saturating_sub(items.len());
         self.fed = self.fed.saturating_sub(items.len());
         self.bytes = self.bytes.saturating_sub(items.iter().map(|item| item.bytes).sum());

@@ -1,6 +1,6 @@
 //! Driving the line: epoch after epoch through the step, until told to stop or caught up.
 //!
-//! Reading has a thread of its own and cutting a task of its own, so that the next epoch is ready
+//! Reading and cutting have a thread of their own each, so that the next epoch is ready
 //! while this one commits; epochs themselves go one by one.
 
 use std::time::{Duration, Instant};
