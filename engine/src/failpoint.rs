@@ -7,6 +7,9 @@
 pub const NAMES: [&str; 8] =
     ["cut", "transformed", "uploading", "uploaded", "decided", "entry-put", "applied", "recovered"];
 
+/// The same inside a push.
+pub const PUSH_NAMES: [&str; 6] = ["staging", "loaded", "locked", "moved", "committing", "pushed"];
+
 /// Ends the process here, if the environment says so.
 #[cfg(debug_assertions)]
 pub fn hit(name: &str) {

@@ -8,6 +8,7 @@
 //!       effects  = transform      pipeline::step: files that no log names yet
 //!       decision = create once    checkpoint::decide
 //!       apply    = log entries    checkpoint::apply
+//!       publish.wake(N)           publish::publisher: beside the loop, which never waits for it
 //! ```
 
 pub mod catalog;
@@ -15,6 +16,7 @@ pub mod cutting;
 pub mod drive;
 pub mod load;
 pub mod project;
+pub mod publishing;
 pub mod reader;
 pub mod rebuild;
 pub mod reread;
@@ -41,6 +43,7 @@ use crate::lake;
 use crate::lake::dedupe::Window;
 use crate::lake::store::Store;
 use crate::lake::tables::Tables;
+use crate::publish::publisher::Publisher;
 use crate::source::topic_ids::TopicIds;
 use crate::transform::plan::Planned;
 use catalog::Catalog;
@@ -79,6 +82,7 @@ pub struct Pipeline {
     undeclared: BTreeSet<Arc<str>>,
     bad_in_a_row: usize,
     tending: Tending,
+    publishers: Vec<Publisher>,
 }
 
 impl Pipeline {
@@ -114,6 +118,7 @@ impl Pipeline {
             stale_sources: opened.stale_sources,
             undeclared: BTreeSet::new(),
             bad_in_a_row: 0,
+            publishers: Vec::new(),
         })
     }
 
@@ -163,6 +168,7 @@ impl Pipeline {
 
     /// Ends background work and gives the lease back.
     pub async fn close(mut self) -> Result<()> {
+        self.stop_publishing().await;
         self.tending.finish().await;
         self.lease.release(&self.store).await
     }

@@ -25,6 +25,25 @@ const TIMESTAMP: &str = "%Y-%m-%d %H:%M:%S%.6f";
 /// The digest of these rows over these columns: zero for no rows.
 pub fn digest(batch: &RecordBatch, columns: &[usize]) -> Result<u64> {
     let mut total = 0u64;
+    each_text(batch, columns, |text| total = total.wrapping_add(lower64(text.as_bytes())))?;
+    Ok(total)
+}
+
+/// The hash of each row over these columns; a table's digest is their sum.
+pub fn row_hashes(batch: &RecordBatch, columns: &[usize]) -> Result<Vec<u64>> {
+    let mut hashes = Vec::with_capacity(batch.num_rows());
+    each_text(batch, columns, |text| hashes.push(lower64(text.as_bytes())))?;
+    Ok(hashes)
+}
+
+/// The canonical text of each row over these columns.
+pub fn row_texts(batch: &RecordBatch, columns: &[usize]) -> Result<Vec<String>> {
+    let mut texts = Vec::with_capacity(batch.num_rows());
+    each_text(batch, columns, |text| texts.push(text.to_owned()))?;
+    Ok(texts)
+}
+
+fn each_text(batch: &RecordBatch, columns: &[usize], mut then: impl FnMut(&str)) -> Result<()> {
     let mut text = String::new();
     let options = FormatOptions::new()
         .with_null("\\N")
@@ -55,9 +74,9 @@ pub fn digest(batch: &RecordBatch, columns: &[usize]) -> Result<u64> {
                 let _ = write!(text, "{}", formatter.value(row));
             }
         }
-        total = total.wrapping_add(lower64(text.as_bytes()));
+        then(&text);
     }
-    Ok(total)
+    Ok(())
 }
 
 /// Writes the commonest kinds without the formatter's detours; `false` leaves a cell to it.
@@ -129,7 +148,8 @@ fn push_escaped(text: &mut String, cell: &str) {
     }
 }
 
-fn lower64(text: &[u8]) -> u64 {
+/// The lower 64 bits of an MD5, big-endian: Snowflake's `MD5_NUMBER_LOWER64`.
+pub fn lower64(text: &[u8]) -> u64 {
     let hash = Md5::digest(text);
     let mut lower = [0u8; 8];
     lower.copy_from_slice(&hash[8..16]);

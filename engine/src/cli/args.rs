@@ -48,6 +48,9 @@ pub enum Command {
     Sql(Sql),
     /// Run captured records (kcat -J) through the line into a lake of their own
     Replay(Replay),
+    /// Push finished marts to a warehouse, set one up, compare it with the lake
+    #[command(subcommand)]
+    Publish(Publish),
     /// Write the dbt sources file from PostgreSQL's catalog
     Sources(Sources),
     /// Put the Debezium connector into Kafka Connect, or look at it
@@ -58,6 +61,8 @@ pub enum Command {
     /// Measure this machine
     #[command(subcommand)]
     Bench(Bench),
+    /// Run a Snowflake to try things on: on this machine, in memory, for pushes and plain queries
+    Emulator(Emulator),
 }
 
 /// `freshet demo`
@@ -78,6 +83,9 @@ pub struct Demo {
     /// Transactions of the bank per second
     #[arg(long, value_name = "R", value_parser = at_least_one())]
     pub rate: Option<u64>,
+    /// Push to a warehouse too: the emulated Snowflake or a SQLite file beside the lake
+    #[arg(long, value_name = "KIND", num_args = 0..=1, default_missing_value = "local")]
+    pub warehouse: Option<DemoWarehouse>,
     /// The dbt project [default: the bank's, which is built in]
     #[arg(long, value_name = "DIR")]
     pub models: Option<PathBuf>,
@@ -92,6 +100,15 @@ pub struct CatchUp {
     /// Give up after so many seconds, with exit code 3; what is committed stays [default: never]
     #[arg(long, value_name = "SECONDS", value_parser = at_least_one())]
     pub timeout: Option<u64>,
+}
+
+/// Where the demo pushes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DemoWarehouse {
+    /// A SQLite file
+    Local,
+    /// The emulated Snowflake
+    Snowflake,
 }
 
 /// `freshet status`
@@ -155,6 +172,132 @@ pub struct Replay {
     /// The topic of BEGIN and END; without it, transactions are told apart by txId alone
     #[arg(long, value_name = "T")]
     pub transaction_topic: Option<String>,
+}
+
+/// `freshet publish`
+#[derive(Debug, Subcommand)]
+pub enum Publish {
+    /// Show what each target holds, what waits, what is held and why, and what it costs
+    Status(PublishStatus),
+    /// Push now what waits, whatever the policy says of the time
+    Push(PublishPush),
+    /// Compare the target's own counts and hashes with the lake's
+    Verify(PublishVerify),
+    /// Write the statements that make role, warehouse, schemas, tables and grants, or run them
+    Setup(PublishSetup),
+    /// Take over the history that a target's snapshot table holds, before the first push
+    Import(PublishImport),
+    /// Hold a target back
+    Hold(PublishHold),
+    /// Let a held target go on
+    Release(PublishTarget),
+    /// Forget what was pushed: the next push writes the tables whole
+    Reset(PublishReset),
+}
+
+/// Which target.
+#[derive(Debug, Clone, Args)]
+pub struct PublishTarget {
+    /// `snowflake` or `local` [default: the one that is configured]
+    #[arg(long, value_name = "NAME")]
+    pub target: Option<String>,
+}
+
+/// `freshet publish status`
+#[derive(Debug, Args)]
+pub struct PublishStatus {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `freshet publish push`
+#[derive(Debug, Args)]
+pub struct PublishPush {
+    #[command(flatten)]
+    pub to: PublishTarget,
+    /// Tables whose rows may be replaced although freshet did not write them
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    pub overwrite: Vec<String>,
+    /// Push although data tests fail or the target is held
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `freshet publish verify`
+#[derive(Debug, Args)]
+pub struct PublishVerify {
+    #[command(flatten)]
+    pub to: PublishTarget,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `freshet publish setup`
+#[derive(Debug, Args)]
+pub struct PublishSetup {
+    #[command(flatten)]
+    pub to: PublishTarget,
+    /// Print the statements, to be run by an administrator
+    #[arg(long, conflicts_with = "apply", required_unless_present = "apply")]
+    pub print: bool,
+    /// Run those that the configured role may: schemas, tables, ledger and stage
+    #[arg(long)]
+    pub apply: bool,
+    /// The role that the report reads with: it is granted the marts
+    #[arg(long, value_name = "ROLE")]
+    pub reader: Option<String>,
+}
+
+/// `freshet publish import`
+#[derive(Debug, Args)]
+pub struct PublishImport {
+    #[command(flatten)]
+    pub from: PublishTarget,
+    /// The snapshot whose history it is
+    #[arg(long, value_name = "MODEL")]
+    pub snapshot: String,
+    /// The table that holds it, such as SNAPSHOTS.CUSTOMERS_SNAPSHOT
+    #[arg(long, value_name = "TABLE")]
+    pub table: String,
+}
+
+/// `freshet publish hold`
+#[derive(Debug, Args)]
+pub struct PublishHold {
+    #[command(flatten)]
+    pub to: PublishTarget,
+    /// Why, for those who look at the status
+    #[arg(long, value_name = "TEXT")]
+    pub why: String,
+}
+
+/// `freshet publish reset`
+#[derive(Debug, Args)]
+pub struct PublishReset {
+    #[command(flatten)]
+    pub to: PublishTarget,
+    /// Only these tables [default: all]
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    pub tables: Vec<String>,
+}
+
+/// `freshet emulator`
+#[derive(Debug, Args)]
+pub struct Emulator {
+    /// The port on 127.0.0.1; 0 takes a free one
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub port: u16,
+    /// The public key that key-pair logins must be signed for
+    #[arg(long, value_name = "FILE")]
+    pub public_key: Option<PathBuf>,
+    /// The variable that holds the password or token that others must know
+    #[arg(long, value_name = "NAME")]
+    pub secret_env: Option<String>,
+    /// Keep staged files in this folder, as they came
+    #[arg(long, value_name = "DIR")]
+    pub keep_files: Option<PathBuf>,
 }
 
 /// `freshet sources`

@@ -18,6 +18,7 @@ use crate::pipeline::drive::{Driver, Progress};
 use crate::pipeline::reader::Reader;
 use crate::pipeline::spill::Spill;
 use crate::pipeline::{Pipeline, Settings};
+use crate::publish::target::Target;
 use crate::source::Source;
 use crate::{epoch, lake};
 
@@ -41,6 +42,8 @@ pub struct Line<'l> {
     pub transaction_topic: Option<String>,
     /// The topics that are read, where they are listed; empty for all of the project's tables.
     pub topics: Vec<String>,
+    /// Where finished marts go.
+    pub publish: Vec<Target>,
     /// Opens the source.
     pub source: &'l OpenSource<'l>,
     /// Random cuts, in tests.
@@ -60,6 +63,7 @@ impl Line<'_> {
     ) -> Result<Pipeline> {
         loop {
             let mut pipeline = Pipeline::open(self.project, self.settings.clone()).await?;
+            pipeline.publish_to(self.project, &self.publish).await?;
             let run = self.once(&mut pipeline, until, watcher).await;
             match run {
                 Ok(Decided::Ours) => return Ok(pipeline),

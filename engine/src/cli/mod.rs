@@ -7,9 +7,12 @@ pub mod args;
 pub mod bank_project;
 pub mod bench;
 pub mod demo;
+pub mod emulator;
 pub mod generate;
 pub mod line;
 pub mod outside;
+pub mod publish;
+mod publish_print;
 pub mod query;
 pub mod replay;
 pub mod serve;
@@ -70,6 +73,14 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode> {
             let lake = line::lake_options(options.lake.as_deref(), config)?;
             query::run(&lake, options).await
         }
+        Command::Publish(command) => {
+            log(quiet);
+            publish::run(command, &config()?).await
+        }
+        Command::Emulator(options) => {
+            log(quiet);
+            emulator::run(options).await
+        }
         Command::Sources(options) => {
             log(quiet);
             outside::sources(options, config).await
@@ -98,6 +109,7 @@ fn start_log(arguments: &Arguments, options: LogOptions) {
     let level = options.level.raised(arguments.verbose).word();
     let filter = EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| EnvFilter::new(format!("warn,freshet={level},freshet_sql={level}")));
+    let filter = hiding_secrets(filter);
     let format = arguments.log_format.unwrap_or(options.format);
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -111,6 +123,15 @@ fn start_log(arguments: &Arguments, options: LogOptions) {
     if started.is_err() {
         eprintln!("logging was started before");
     }
+}
+
+/// Crates whose debug lines hold tokens or signed addresses stay silent, whatever is asked for.
+const TELLTALES: [&str; 6] =
+    ["snowflake_api=off", "hyper=warn", "hyper_util=warn", "reqwest=warn", "h2=warn", "rustls=warn"];
+
+fn hiding_secrets(filter: EnvFilter) -> EnvFilter {
+    let directives = TELLTALES.iter().filter_map(|d| d.parse().ok());
+    directives.fold(filter, EnvFilter::add_directive)
 }
 
 /// Standard output was closed, or is full.

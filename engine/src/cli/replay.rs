@@ -55,6 +55,7 @@ pub async fn run(options: &Replay) -> Result<ExitCode> {
         },
         transaction_topic: options.transaction_topic.clone(),
         topics: Vec::new(),
+        publish: Vec::new(),
         source: &source,
         ahead: Ahead::Nothing,
         random: options.cut_seed.map(|seed| RandomCuts {

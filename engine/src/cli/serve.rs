@@ -102,6 +102,7 @@ async fn run(
         epoch: config.epoch.clone(),
         transaction_topic: config.kafka.transaction_topic(),
         topics: config.kafka.topics.clone(),
+        publish: super::publish::targets(config)?,
         source: &source,
         ahead: Ahead::Buffer,
         random: None,
@@ -110,7 +111,12 @@ async fn run(
     tracing::info!(lake = %config.lake.url, brokers = %config.kafka.brokers, "starting");
     let pipeline = line.run(until, watcher).await?;
     let failed = pipeline.last().map(failing).unwrap_or_default();
+    let settled = if until == Until::CaughtUp { pipeline.settle().await } else { Vec::new() };
     pipeline.close().await?;
+    if let Some(what) = settled.into_iter().find_map(|seen| seen.error) {
+        let what = format!("caught up, and not published: {what}");
+        return Err(Error::Unavailable { what, cause: None });
+    }
     Ok(failed)
 }
 

@@ -28,7 +28,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
-use crate::{checkpoint, connector, envelope, epoch, lake, source};
+use crate::{checkpoint, connector, envelope, epoch, lake, publish, source};
 
 pub use literal::refuse_text;
 
@@ -55,6 +55,9 @@ pub struct Config {
     /// The lease and what recovery keeps.
     #[serde(default)]
     pub checkpoint: checkpoint::options::Options,
+    /// Where finished marts go.
+    #[serde(default)]
+    pub publish: publish::options::Options,
     /// What is logged, and how.
     #[serde(default)]
     pub log: log::LogOptions,
@@ -88,6 +91,19 @@ impl Config {
         }
         for file in self.kafka.properties_from_file.values_mut() {
             *file = folder.join(&*file);
+        }
+        if let Some(local) = &mut self.publish.local {
+            local.path = folder.join(&local.path);
+        }
+        if let Some(target) = &mut self.publish.snowflake {
+            let files = [
+                &mut target.private_key_file,
+                &mut target.passphrase_file,
+                &mut target.secret_file,
+            ];
+            for file in files.into_iter().flatten() {
+                *file = folder.join(&*file);
+            }
         }
         if let Some(file) = self.postgres.as_mut().and_then(|p| p.password_file.as_mut()) {
             *file = folder.join(&*file);

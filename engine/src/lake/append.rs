@@ -196,7 +196,7 @@ impl AppendTable {
 }
 
 /// The epoch that wrote a file, from its name `part-EPOCH-..`.
-fn epoch_of(path: &str) -> u64 {
+pub(super) fn epoch_of(path: &str) -> u64 {
     let name = path.rsplit('/').next().unwrap_or(path);
     name.split('-').nth(1).and_then(|digits| digits.parse().ok()).unwrap_or(0)
 }

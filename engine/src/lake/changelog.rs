@@ -3,10 +3,16 @@
 //! Publishing, proofs and subscribers read it instead of comparing tables. A file is named by the
 //! decision of its epoch; one that no decision names does not exist.
 
-use freshet_sql::change::ChangeBatch;
+use std::sync::Arc;
+
+use arrow::array::{AsArray, BooleanArray};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
+use freshet_sql::change::{ChangeBatch, WEIGHT_COLUMN};
 
 use super::layout;
-use super::parquet::{Effort, encode};
+use super::parquet::{Effort, decode, encode};
+use super::store::Store;
 use super::table::Upload;
 use crate::error::Result;
 
@@ -15,4 +21,35 @@ pub fn file(layer: &str, model: &str, epoch: u64, change: &ChangeBatch) -> Resul
     let rows = change.weighted()?;
     let body = encode(&rows, Effort::Quick)?;
     Ok(Upload { path: layout::changes(layer, model, epoch), body })
+}
+
+/// A change from its file, under the model's columns; `None` where there is no such file, or where
+/// it was written under other columns.
+pub async fn read(store: &Store, path: &str, schema: &SchemaRef) -> Result<Option<ChangeBatch>> {
+    let Some(body) = store.get(path).await? else { return Ok(None) };
+    let mut fields = schema.fields().to_vec();
+    fields.push(Arc::new(Field::new(WEIGHT_COLUMN, DataType::Int64, true)));
+    let rows = decode(body, &Arc::new(Schema::new(fields)), path)?;
+    let Some((weights, columns)) = rows.columns().split_last() else { return Ok(None) };
+    let weights = weights.as_primitive::<Int64Type>();
+    let rows = arrow::array::RecordBatch::try_new(schema.clone(), columns.to_vec())?;
+    let side = |sign: i64| -> Result<_> {
+        let mask: BooleanArray = weights.iter().map(|w| Some(w == Some(sign))).collect();
+        Ok(filter_record_batch(&rows, &mask)?)
+    };
+    Ok(Some(ChangeBatch { removed: side(-1)?, added: side(1)? }))
+}
+
+/// Deletes what no reader can need any more: files of epochs whose decisions are gone.
+pub async fn prune(store: &Store, epoch: u64) -> Result<()> {
+    let folder = layout::change_logs();
+    for object in store.list(&folder).await? {
+        let path = object.location.to_string();
+        let name = path.rsplit('/').next().unwrap_or("");
+        let number = name.split('.').next().and_then(|digits| digits.parse::<u64>().ok());
+        if number.is_some_and(|number| number <= epoch) {
+            store.delete(&path).await?;
+        }
+    }
+    Ok(())
 }

@@ -15,6 +15,9 @@ pub fn model(layer: &str, name: &str) -> String {
     format!("{layer}/{name}")
 }
 
+/// The layer whose changes are logged and published.
+pub const MARTS: &str = "marts";
+
 /// Records that could not be decoded.
 pub const DEAD_LETTERS: &str = "_freshet/dead_letters";
 
@@ -32,9 +35,27 @@ pub fn changes(layer: &str, name: &str, epoch: u64) -> String {
     format!("_freshet/changes/{layer}/{name}/{epoch:020}.parquet")
 }
 
-/// The folder of a model's change log.
-pub fn change_log(layer: &str, name: &str) -> String {
-    format!("_freshet/changes/{layer}/{name}")
+/// The folder of all change logs.
+pub fn change_logs() -> String {
+    "_freshet/changes".to_owned()
+}
+
+/// Who this lake is, told apart from every other.
+pub const IDENTITY: &str = "_freshet/lake.json";
+
+/// What a publisher knows of its target, and changes it saved: derived, and may be lost.
+pub fn publishing(target: &str) -> String {
+    format!("_freshet/publish/{target}")
+}
+
+/// History that was taken over from a target: what a snapshot is folded onto.
+pub fn imported(snapshot: &str) -> String {
+    format!("_freshet/imported/{snapshot}.parquet")
+}
+
+/// Why nothing is published for now, one object each.
+pub fn holds(target: &str) -> String {
+    format!("_freshet/publish/{target}/holds")
 }
 
 /// The decision of one epoch.

@@ -97,7 +97,8 @@ pub fn decode(file: Bytes, schema: &SchemaRef, name: &str) -> Result<RecordBatch
     concat_batches(schema, &batches).map_err(|e| damaged(&e))
 }
 
-fn under(
+/// The same rows under this schema: columns by name, absent ones null.
+pub fn under(
     batch: &RecordBatch,
     schema: &SchemaRef,
 ) -> std::result::Result<RecordBatch, arrow::error::ArrowError> {

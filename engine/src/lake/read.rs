@@ -6,6 +6,7 @@ use arrow::array::{Array, BooleanArray, Date32Array, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
+use super::append::epoch_of;
 use super::load;
 use super::parquet::decode;
 use super::store::Store;
@@ -18,7 +19,28 @@ pub async fn rows(
     table: &str,
     version: u64,
 ) -> Result<(SchemaRef, Vec<RecordBatch>)> {
-    let loaded = load::read(store, table, Some(version)).await?;
+    rows_of(store, table, version, 0).await
+}
+
+/// The rows of files that an epoch behind `epoch` has written, and older ones that were merged into
+/// them: the caller picks by its own column.
+pub async fn rows_since(
+    store: &Store,
+    table: &str,
+    version: u64,
+    epoch: u64,
+) -> Result<Vec<RecordBatch>> {
+    Ok(rows_of(store, table, version, epoch).await?.1)
+}
+
+async fn rows_of(
+    store: &Store,
+    table: &str,
+    version: u64,
+    epoch: u64,
+) -> Result<(SchemaRef, Vec<RecordBatch>)> {
+    let mut loaded = load::read(store, table, Some(version)).await?;
+    loaded.files.retain(|f| epoch == 0 || epoch_of(&f.path) > epoch);
     let partition = loaded.files.iter().any(|f| f.partition.is_some());
     let mut fields = loaded.schema.fields().to_vec();
     if partition {

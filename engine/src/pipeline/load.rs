@@ -8,6 +8,7 @@ use super::catalog::Catalog;
 use crate::checkpoint::decision::Decision;
 use crate::error::Result;
 use crate::lake::append::AppendTable;
+use crate::lake::parquet::decode;
 use crate::lake::dedupe::Window;
 use crate::lake::store::Store;
 use crate::lake::table::Table;
@@ -38,7 +39,8 @@ pub async fn open(
     dedupe_events: usize,
 ) -> Result<Opened> {
     let columns: Vec<_> = catalog.iter().map(|(_, t)| t.columns()).collect();
-    let planned = Planned::new(project, &columns).await?;
+    let mut planned = Planned::new(project, &columns).await?;
+    take_imports(store, &mut planned).await?;
     let standing = last.map(|d| d.tables.clone()).unwrap_or_default();
     let version = |path: &str| standing.get(path).map(|s| s.version);
     let mut tables = Tables::default();
@@ -72,6 +74,23 @@ pub async fn open(
     planned.fill(&mut tables)?;
     let window = fill_window(store, &tables, catalog, dedupe_events).await?;
     Ok(Opened { tables, planned, window, forced, stale_sources })
+}
+
+/// Histories that were taken over from a target. They are part of what their snapshot is: its
+/// fingerprint names them, so that it is folded anew once.
+pub async fn take_imports(store: &Store, planned: &mut Planned) -> Result<()> {
+    for model in &mut planned.models {
+        let Some(snapshot) = &mut model.snapshot else { continue };
+        let path = layout::imported(&model.name);
+        let Some(body) = store.get(&path).await? else { continue };
+        model.fingerprint = format!("{}+{:x}", model.fingerprint, digest_of(&body));
+        snapshot.imported = vec![decode(body, &snapshot.spec.schema(), &path)?];
+    }
+    Ok(())
+}
+
+fn digest_of(body: &[u8]) -> u64 {
+    freshet_sql::digest::lower64(body)
 }
 
 async fn load_models(

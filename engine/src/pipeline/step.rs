@@ -67,6 +67,11 @@ impl Pipeline {
         let output = self.transform(&mut input, epoch.loading).await?;
         shares::add(Share::Transform, since);
         failpoint::hit("transformed");
+        let changes = if self.publishers.is_empty() {
+            BTreeMap::new()
+        } else {
+            output.changes.clone()
+        };
         let decision = self.stage(epoch, &input, output).await?;
         let since = Instant::now();
         let decided = decide(&self.store, &decision).await?;
@@ -79,6 +84,9 @@ impl Pipeline {
         shares::add(Share::Apply, since);
         self.forced.clear();
         self.stale_sources.clear();
+        for publisher in &self.publishers {
+            publisher.committed(&decision, &changes);
+        }
         self.tending.start(&self.store, &decision);
         self.last = Some(decision);
         self.stop_if_all_bad(epoch, letters.len())?;
@@ -207,7 +215,7 @@ impl Pipeline {
         let since = Instant::now();
         let (entries, mut uploads) = self.tables.stage(stamp)?;
         let mut changes = Vec::new();
-        for model in self.planned.models.iter().filter(|m| m.layer == MARTS) {
+        for model in self.planned.models.iter().filter(|m| m.layer == layout::MARTS) {
             if let Some(change) = output.changes.get(&model.name) {
                 let file = changelog::file(&model.layer, &model.name, input.epoch, change)?;
                 changes.push(file.path.clone());
@@ -273,8 +281,6 @@ impl Pipeline {
     }
 }
 
-/// The layer whose changes are kept for publishing.
-const MARTS: &str = "marts";
 /// Raw events that are made into rows at a time: an epoch may hold a transaction of any size.
 const RAW_ROWS_AT_ONCE: usize = 131_072;
 /// Records that fail one after another before the line stops.

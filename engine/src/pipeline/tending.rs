@@ -13,7 +13,7 @@ use crate::checkpoint::floor;
 use crate::lake::options::Options;
 use crate::lake::store::Store;
 use crate::lake::tend::Unnamed;
-use crate::lake::{layout, tend};
+use crate::lake::{changelog, layout, tend};
 
 /// Epochs between two prunings of decisions.
 const PRUNE_EPOCHS: u64 = 100;
@@ -107,6 +107,7 @@ impl Tending {
 
 async fn prune_decisions(store: &Store, epoch: u64) -> crate::error::Result<()> {
     floor::prune(store, epoch).await?;
+    changelog::prune(store, epoch).await?;
     tracing::debug!(epoch, folder = layout::EPOCHS, "decisions pruned");
     Ok(())
 }

@@ -35,6 +35,49 @@ pub async fn follow(
     images: &SourceImages,
     stored: &[RecordBatch],
 ) -> Result<ChangeBatch> {
+    let (rows, events) = events_of(session, snapshot, queries, relation, images).await?;
+    let touched: HashSet<u128> = events.iter().map(|e| e.key).collect();
+    let versions = versions_of(snapshot, stored, |key| touched.contains(&key))?;
+    Ok(fold(&snapshot.spec, &versions, &rows, &events)?)
+}
+
+/// Folds all of a source's events onto the history that was taken over. A key that is open there and
+/// that no event knows was deleted before the source was first read: it ends then.
+pub async fn onto_imported(
+    session: &Session,
+    snapshot: &PlannedSnapshot,
+    queries: &ImageQueries,
+    relation: &LiveTable,
+    images: &SourceImages,
+) -> Result<ChangeBatch> {
+    let (rows, mut events) = events_of(session, snapshot, queries, relation, images).await?;
+    let versions = versions_of(snapshot, &snapshot.imported, |_| true)?;
+    let known: HashSet<u128> = events.iter().map(|e| e.key).collect();
+    let first = images.facts.iter().map(|(at_us, _, _)| *at_us).min();
+    let base = versions.project(&(0..snapshot.spec.query.fields().len()).collect::<Vec<_>>())?;
+    let ends = versions.column_by_name(&snapshot.spec.names.valid_to);
+    let mut gone = HashSet::new();
+    for (row, key) in snapshot.spec.key_hasher().hashes(&base)?.into_iter().enumerate() {
+        let open = ends.is_some_and(|c| c.is_null(row));
+        if let Some(at_us) = first
+            && open
+            && !known.contains(&key)
+            && gone.insert(key)
+        {
+            events.push(Event { key, at_us, tx: 0, row: None });
+        }
+    }
+    Ok(fold(&snapshot.spec, &versions, &rows, &events)?)
+}
+
+/// The query's rows for each image, and the events that point at them, in order.
+async fn events_of(
+    session: &Session,
+    snapshot: &PlannedSnapshot,
+    queries: &ImageQueries,
+    relation: &LiveTable,
+    images: &SourceImages,
+) -> Result<(RecordBatch, Vec<Event>)> {
     relation.set(vec![images.rows.clone()]);
     let keys = session.run(&queries.keys).await?;
     let living = images.facts.iter().enumerate().filter(|(_, f)| !f.2).map(|(i, _)| i as u64);
@@ -58,10 +101,8 @@ pub async fn follow(
         numbered.push((number, Event { key, at_us, tx, row: row_of.get(&number).copied() }));
     }
     numbered.sort_by_key(|(number, _)| *number);
-    let events: Vec<Event> = numbered.into_iter().map(|(_, event)| event).collect();
-    let touched: HashSet<u128> = events.iter().map(|e| e.key).collect();
-    let versions = versions_of(snapshot, stored, |key| touched.contains(&key))?;
-    Ok(fold(&snapshot.spec, &versions, &rows, &events)?)
+    let events = numbered.into_iter().map(|(_, event)| event).collect();
+    Ok((rows, events))
 }
 
 /// A snapshot that can't follow images: the query's rows at the epoch's end against open versions.

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::logical_expr::LogicalPlan;
 use freshet_sql::error::Location;
@@ -66,6 +67,8 @@ pub struct PlannedSnapshot {
     pub spec: SnapshotSpec,
     /// The query over images, or why there is none.
     pub images: std::result::Result<ImageQueries, String>,
+    /// History that was taken over: what a rebuild folds onto.
+    pub imported: Vec<RecordBatch>,
 }
 
 /// A snapshot's two queries over images.
@@ -270,7 +273,7 @@ impl Planner<'_> {
                 source,
             }),
         };
-        Ok(PlannedSnapshot { spec, images })
+        Ok(PlannedSnapshot { spec, images, imported: Vec::new() })
     }
 }
 

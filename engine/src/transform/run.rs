@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
 use freshet_sql::change::ChangeBatch;
 use freshet_sql::maintain::recompute::difference;
+use freshet_sql::rows::RowHasher;
 
-use super::history::{SourceImages, at_epoch_end, follow};
+use super::history::{SourceImages, at_epoch_end, follow, onto_imported};
 use super::plan::{Planned, PlannedModel, PlannedSnapshot};
 use super::report::{Mode, ModelReport, TestReport};
 use super::tests;
@@ -158,9 +160,11 @@ impl Planned {
             let Some(images) = input.history.get(&queries.source) else {
                 return Ok((None, Mode::Unchanged, String::new()));
             };
-            let change = follow(&self.session, snapshot, queries, relation, images, &[]).await?;
+            let change =
+                onto_imported(&self.session, snapshot, queries, relation, images).await?;
             let table = own_table(tables, model);
-            let fresh = [change.added];
+            let left = untouched(&snapshot.imported, &change, table.hasher())?;
+            let fresh = [left, change.added];
             let change = difference(table, &fresh, &model.spec.schema, table.hasher())?;
             return Ok((Some(change), Mode::Rebuild, "folded anew from raw".to_owned()));
         }
@@ -171,6 +175,18 @@ impl Planned {
         let change = follow(&self.session, snapshot, queries, relation, images, &stored).await?;
         Ok((Some(change), Mode::Images, String::new()))
     }
+}
+
+/// The rows of a history that was taken over which no event has changed.
+fn untouched(
+    base: &[RecordBatch],
+    change: &ChangeBatch,
+    hasher: &RowHasher,
+) -> Result<RecordBatch> {
+    let schema = change.schema();
+    let added = concat_batches(&schema, base)?;
+    let rest = ChangeBatch { removed: change.removed.clone(), added };
+    Ok(rest.consolidate(hasher)?.added)
 }
 
 fn own_table<'t>(tables: &'t mut Tables, model: &PlannedModel) -> &'t mut Table {

@@ -18,7 +18,7 @@ use datafusion::catalog::MemorySchemaProvider;
 use datafusion::common::TableReference;
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SessionContext;
-use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, ScalarUDF};
 use datafusion::physical_plan::collect;
 use datafusion::prelude::SessionConfig;
 
@@ -103,6 +103,11 @@ impl Session {
         let place = TableReference::partial(schema.to_owned(), name.to_owned());
         self.context.register_table(place, Arc::new(table.clone()))?;
         Ok(table)
+    }
+
+    /// Adds a scalar function, or puts it in place of another of its name.
+    pub fn add_function(&self, function: ScalarUDF) {
+        self.context.register_udf(function);
     }
 
     /// The relations that a query names: schema, where it gives one, and name.

@@ -93,6 +93,7 @@ async fn drain(
         epoch: bounds,
         transaction_topic: Some(topics.transactions),
         topics: Vec::new(),
+        publish: Vec::new(),
         source: &source,
         ahead: Ahead::Buffer,
         random: None,

@@ -69,6 +69,11 @@ impl Findings {
         Ok(Self { checks })
     }
 
+    /// Adds what was found elsewhere.
+    pub fn extend(&mut self, found: Vec<(String, bool)>) {
+        self.checks.extend(found.into_iter().map(|(what, holds)| Check { what, holds }));
+    }
+
     /// Whether all hold.
     pub fn hold(&self) -> bool {
         self.checks.iter().all(|c| c.holds)

@@ -7,6 +7,7 @@
 mod bank;
 mod check;
 mod view;
+mod warehouse;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -19,6 +20,7 @@ use tokio::sync::watch;
 use self::bank::{Feed, Teller};
 use self::check::Findings;
 use self::view::View;
+use self::warehouse::Warehouse;
 use super::args::Demo;
 use super::line::{Line, stop_signal};
 use super::{bank_project, status};
@@ -30,6 +32,7 @@ use crate::lake::store::Store;
 use crate::pipeline::cutting::{Ahead, Until};
 use crate::pipeline::drive::Progress;
 use crate::pipeline::{Settings, project};
+use crate::publish::target::Target;
 use crate::source::Source;
 use crate::source::kafka::KafkaSource;
 use crate::source::options::Options as KafkaOptions;
@@ -54,14 +57,22 @@ pub async fn run(options: &Demo) -> Result<ExitCode> {
     };
     let mut view = View::new(options.json, options.seconds, project.models.len());
     view.opening(&folder, &teller)?;
+    let warehouse = match options.warehouse {
+        Some(kind) => Some(Warehouse::start(kind, &folder).await?),
+        None => None,
+    };
     let feed = Feed::start(teller)?;
     let started = Instant::now();
-    run_line(&project, &folder, &feed, &mut view).await?;
+    let targets = warehouse.iter().map(|w| w.target.clone()).collect();
+    run_line(&project, &folder, &feed, targets, &mut view).await?;
     let told = feed.finish()?;
     let store = Store::open_existing(&LakeOptions::at(folder.display().to_string()))?;
     let decision = recover::latest(&store).await?;
     let decision = decision.ok_or_else(|| Error::bug("the demo decided no epoch"))?;
-    let findings = Findings::of(&store, &decision, &told).await?;
+    let mut findings = Findings::of(&store, &decision, &told).await?;
+    if let Some(warehouse) = &warehouse {
+        findings.extend(warehouse.check(&store, &decision, &project).await?);
+    }
     view.closing(started.elapsed());
     if options.json {
         let mut result = status::as_json(store.name(), &decision);
@@ -70,6 +81,9 @@ pub async fn run(options: &Demo) -> Result<ExitCode> {
         println!("{result}");
     } else {
         findings.print(&store, &decision, &folder).await?;
+        if let Some(warehouse) = &warehouse {
+            warehouse.print(&store).await?;
+        }
     }
     Ok(if findings.hold() { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
@@ -78,6 +92,7 @@ async fn run_line(
     project: &freshet_sql::project::Project,
     folder: &Path,
     feed: &Feed,
+    publish: Vec<Target>,
     view: &mut View,
 ) -> Result<()> {
     // The embedded broker has no ids of its topics.
@@ -99,6 +114,7 @@ async fn run_line(
         epoch: epoch::Options { idle_partition_ms: 2000, ..epoch::Options::default() },
         transaction_topic: Some(feed.transaction_topic()),
         topics: Vec::new(),
+        publish,
         source: &source,
         ahead: Ahead::Buffer,
         random: None,
@@ -121,6 +137,7 @@ async fn run_line(
             return Err(Error::failed("the demo was interrupted"));
         }
     };
+    pipeline.settle().await;
     pipeline.close().await
 }
 

@@ -1,0 +1,331 @@
+//! `freshet publish`: status, push, verify, setup, import, hold, reset.
+//!
+//! Reads committed epochs; needs no lease, since a push is guarded by the target's own ledger.
+
+use std::process::ExitCode;
+
+use super::args::{Publish, PublishPush, PublishSetup, PublishTarget};
+use super::publish_print as print;
+use crate::checkpoint::decision::Decision;
+use crate::checkpoint::recover;
+use crate::config::Config;
+use crate::config::secrets::Secret;
+use crate::error::{Error, Result};
+use crate::lake::store::Store;
+use crate::pipeline::catalog::Catalog;
+use crate::pipeline::load::take_imports;
+use crate::pipeline::project;
+use crate::pipeline::publishing::prepare;
+use crate::publish::attempt::{Attempt, Ended};
+use crate::publish::contract::Contract;
+use crate::publish::cursor::{self, Cursor};
+use crate::publish::options::{Authenticator, Snowflake};
+use crate::publish::snowflake::credentials::Credentials;
+use crate::publish::snowflake::setup;
+use crate::publish::target::Target;
+use crate::publish::warehouse::Warehouse;
+use crate::publish::{import, lakeside, plan, verify};
+use crate::transform::plan::Planned;
+use crate::transform::report::Verdict;
+
+/// Attempts at a target that another process pushes to as well.
+const ATTEMPTS: usize = 5;
+
+/// Every configured target, with its secrets.
+///
+/// # Errors
+/// `Invalid` for a secret that is not where the configuration says.
+pub fn targets(config: &Config) -> Result<Vec<Target>> {
+    let mut targets = Vec::new();
+    if let Some(options) = &config.publish.snowflake {
+        targets.push(Target::Snowflake(Box::new(options.clone()), credentials(options)?));
+    }
+    if let Some(options) = &config.publish.local {
+        targets.push(Target::Local(options.clone()));
+    }
+    Ok(targets)
+}
+
+fn credentials(options: &Snowflake) -> Result<Credentials> {
+    let named = |what: &str, env: &Option<String>, file: &Option<std::path::PathBuf>| {
+        Secret::named(&format!("[publish.snowflake] {what}"), env.as_deref(), file.as_deref())
+    };
+    let missing = |what: &str| {
+        Error::invalid(format!("[publish.snowflake] names no {what}"))
+            .with_hint(format!("name it by {what}_env or {what}_file"))
+    };
+    match options.authenticator {
+        Authenticator::KeyPair => {
+            let key = named("private_key", &options.private_key_env, &options.private_key_file)?;
+            let key = key.ok_or_else(|| missing("private_key"))?;
+            let passphrase =
+                named("passphrase", &options.passphrase_env, &options.passphrase_file)?;
+            Credentials::key_pair(key.expose(), passphrase.as_ref().map(Secret::expose))
+        }
+        Authenticator::Token | Authenticator::Password => {
+            let secret = named("secret", &options.secret_env, &options.secret_file)?;
+            let secret = secret.ok_or_else(|| missing("secret"))?.expose().to_owned();
+            Ok(match options.authenticator {
+                Authenticator::Token => Credentials::Token(secret),
+                _ => Credentials::Password(secret),
+            })
+        }
+    }
+}
+
+fn chosen(config: &Config, wanted: &PublishTarget) -> Result<Target> {
+    let mut all = targets(config)?;
+    if all.is_empty() {
+        return Err(Error::invalid("freshet.toml has no target to publish to")
+            .with_hint("give it [publish.snowflake] or [publish.local]"));
+    }
+    match &wanted.target {
+        Some(name) => all.into_iter().find(|t| t.name() == name).ok_or_else(|| {
+            Error::invalid(format!("freshet.toml has no [publish.{name}]"))
+                .with_hint("targets are `snowflake` and `local`")
+        }),
+        None if all.len() > 1 => Err(Error::invalid("there are several targets")
+            .with_hint("say which: --target snowflake or --target local")),
+        None => Ok(all.remove(0)),
+    }
+}
+
+/// A lake, a project planned on it, and a target.
+struct Desk {
+    store: Store,
+    planned: Planned,
+    target: Target,
+    contracts: Vec<Contract>,
+    latest: Option<Decision>,
+}
+
+impl Desk {
+    async fn open(config: &Config, wanted: &PublishTarget) -> Result<Self> {
+        let target = chosen(config, wanted)?;
+        let store = Store::open_existing(&config.lake)?;
+        let project = project::load(&config.models.dir, &config.models.vars)?;
+        let catalog = Catalog::of(&project, &config.envelope)?;
+        let columns: Vec<_> = catalog.iter().map(|(_, t)| t.columns()).collect();
+        let mut planned = Planned::new(&project, &columns).await?;
+        take_imports(&store, &mut planned).await?;
+        let (target, contracts) = prepare(&target, &project, &planned, &catalog)?;
+        let latest = recover::latest(&store).await?;
+        Ok(Self { store, planned, target, contracts, latest })
+    }
+
+    fn decision(&self) -> Result<&Decision> {
+        let built = self.latest.as_ref().filter(|d| !d.models.is_empty());
+        built.ok_or_else(|| {
+            Error::invalid(format!("the lake {} has no models yet", self.store.name()))
+                .with_hint("run `freshet catch-up` first")
+        })
+    }
+
+    async fn attempt(&self) -> Result<Attempt> {
+        let lake = lakeside::identity(&self.store).await?;
+        let generation = self.latest.as_ref().map_or(0, |d| d.generation);
+        self.target.attempt(self.store.clone(), lake, generation, self.contracts.clone())
+    }
+}
+
+/// Does what was typed.
+pub async fn run(command: &Publish, config: &Config) -> Result<ExitCode> {
+    match command {
+        Publish::Status(options) => status(config, options.json).await,
+        Publish::Push(options) => push(config, options).await,
+        Publish::Verify(options) => compare(config, &options.to, options.json).await,
+        Publish::Setup(options) => set_up(config, options).await,
+        Publish::Import(options) => {
+            take_over(config, &options.from, &options.snapshot, &options.table).await
+        }
+        Publish::Hold(options) => hold(config, &options.to, Some(&options.why)).await,
+        Publish::Release(options) => hold(config, options, None).await,
+        Publish::Reset(options) => reset(config, &options.to, &options.tables).await,
+    }
+}
+
+async fn status(config: &Config, json: bool) -> Result<ExitCode> {
+    let store = Store::open_existing(&config.lake)?;
+    let latest = recover::latest(&store).await?;
+    let mut found = Vec::new();
+    for target in targets(config)? {
+        let cursor = Cursor::read(&store, target.name()).await?;
+        let holds = cursor::holds(&store, target.name()).await?;
+        found.push((target.name(), cursor, holds));
+    }
+    print::status(latest.as_ref(), &found, json)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn push(config: &Config, options: &PublishPush) -> Result<ExitCode> {
+    let desk = Desk::open(config, &options.to).await?;
+    let decision = desk.decision()?;
+    if !options.force {
+        refuse_held(&desk, decision).await?;
+    }
+    let mut attempt = desk.attempt().await?;
+    attempt.adopted = options.overwrite.iter().map(|t| t.to_uppercase()).collect();
+    let standing = attempt.warehouse.standing(&desk.contracts).await?;
+    let mut from = standing.pushed();
+    for _ in 0..ATTEMPTS {
+        let span = (from, decision.epoch);
+        if from.is_some_and(|from| from > decision.epoch) {
+            println!("the target holds epoch {} already", from.unwrap_or(0));
+            return Ok(ExitCode::SUCCESS);
+        }
+        let (store, target) = (&desk.store, desk.target.name());
+        let rows_max = attempt.policy.pending_rows_max;
+        let mut pending =
+            cursor::waiting(store, target, &desk.contracts, span, rows_max).await?;
+        if from == Some(decision.epoch) && pending.is_empty()? {
+            println!("the target holds epoch {} already", decision.epoch);
+            return Ok(ExitCode::SUCCESS);
+        }
+        match attempt.run(&mut pending, decision).await? {
+            Ended::Pushed(cost) => {
+                attempt.warehouse.close().await;
+                print::pushed(&attempt.warehouse.name(), decision.epoch, cost);
+                return Ok(ExitCode::SUCCESS);
+            }
+            Ended::Fenced(generation) => {
+                return Err(Error::Fenced(format!("generation {generation} publishes here now")));
+            }
+            Ended::Moved(epoch) => from = epoch,
+        }
+    }
+    Err(Error::Fenced("another process keeps pushing to this target".to_owned()))
+}
+
+async fn refuse_held(desk: &Desk, decision: &Decision) -> Result<()> {
+    let holds = cursor::holds(&desk.store, desk.target.name()).await?;
+    let hint = "mend that first, or push all the same with --force";
+    if !holds.is_empty() {
+        return Err(Error::failed(format!("held: {}", holds.join("; "))).with_hint(hint));
+    }
+    let failed = decision.tests.iter().filter(|t| t.status == Verdict::Fail);
+    let failed: Vec<&str> = failed.map(|t| t.name.as_str()).collect();
+    if desk.target.policy().hold_on_failed_tests && !failed.is_empty() {
+        let what = format!("held: {} data tests fail: {}", failed.len(), failed.join(", "));
+        return Err(Error::failed(what).with_hint(hint));
+    }
+    Ok(())
+}
+
+async fn compare(config: &Config, wanted: &PublishTarget, json: bool) -> Result<ExitCode> {
+    let desk = Desk::open(config, wanted).await?;
+    let mut warehouse = desk.target.connect()?;
+    let standing = warehouse.standing(&desk.contracts).await?;
+    let lake = lakeside::identity(&desk.store).await?;
+    plan::refuse_strangers(&standing, &lake, desk.decision()?.epoch)?;
+    let Some(epoch) = standing.pushed() else {
+        return Err(Error::invalid(format!("nothing was pushed to {} yet", warehouse.name())));
+    };
+    let decision = recover::at(&desk.store, epoch).await?.ok_or_else(|| {
+        Error::invalid(format!("the lake keeps epoch {epoch} no more")).with_hint(
+            "push first, or keep more decisions: decisions_kept in [checkpoint]",
+        )
+    })?;
+    let found = verify::verify(
+        warehouse.as_mut(),
+        &desk.store,
+        &decision,
+        &desk.contracts,
+        &standing,
+    )
+    .await;
+    warehouse.close().await;
+    let found = found?;
+    print::verified(epoch, &found, json)?;
+    Ok(if found.iter().all(|f| f.same) { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+async fn set_up(config: &Config, options: &PublishSetup) -> Result<ExitCode> {
+    let desk = Desk::open(config, &options.to).await?;
+    if options.print {
+        let text = match &desk.target {
+            Target::Snowflake(target, _) => {
+                setup::script(target, &desk.contracts, options.reader.as_deref())
+            }
+            Target::Local(_) => "-- a local file needs no setup: the first push makes it\n".to_owned(),
+        };
+        print::text(&text)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut warehouse = desk.target.connect()?;
+    let done = apply(warehouse.as_mut(), &desk).await;
+    warehouse.close().await;
+    let steps = done?;
+    println!("{}: ledger and stage are there, {steps} tables or columns were made", warehouse.name());
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn apply(warehouse: &mut dyn Warehouse, desk: &Desk) -> Result<usize> {
+    warehouse.install().await?;
+    let standing = warehouse.standing(&desk.contracts).await?;
+    let policy = desk.target.policy();
+    let steps = plan::shapes(&desk.contracts, &standing, policy, &|s| warehouse.statement(s))?;
+    warehouse.shape(&steps).await?;
+    warehouse.document(&desk.contracts).await?;
+    Ok(steps.len())
+}
+
+async fn take_over(
+    config: &Config,
+    wanted: &PublishTarget,
+    snapshot: &str,
+    table: &str,
+) -> Result<ExitCode> {
+    let desk = Desk::open(config, wanted).await?;
+    let snapshots = desk.planned.models.iter().filter(|m| m.snapshot.is_some());
+    let names: Vec<&str> = snapshots.clone().map(|m| m.name.as_str()).collect();
+    let found = snapshots.clone().find(|m| m.name == snapshot);
+    let Some(planned) = found.and_then(|m| m.snapshot.as_ref()) else {
+        return Err(Error::invalid(format!("there is no snapshot \"{snapshot}\""))
+            .with_hint(format!("there are: {}", names.join(", "))));
+    };
+    if let Err(reason) = &planned.images {
+        return Err(Error::invalid(format!(
+            "\"{snapshot}\" is not folded from events ({reason}), so that no history can go before them"
+        )));
+    }
+    let mut warehouse = desk.target.connect()?;
+    let done =
+        import::import(warehouse.as_mut(), &desk.store, snapshot, &planned.spec, table).await;
+    warehouse.close().await;
+    let done = done?;
+    println!(
+        "{} versions of {table} were taken over, {} of them open; the next start of the service \
+         folds \"{snapshot}\" anew, with them before its own",
+        done.versions, done.open
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn hold(config: &Config, wanted: &PublishTarget, why: Option<&str>) -> Result<ExitCode> {
+    let target = chosen(config, wanted)?;
+    let store = Store::open_existing(&config.lake)?;
+    cursor::hold(&store, target.name(), "by hand", why).await?;
+    let state = if why.is_some() { "held" } else { "released" };
+    println!("{} is {state}", target.name());
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn reset(config: &Config, wanted: &PublishTarget, tables: &[String]) -> Result<ExitCode> {
+    let desk = Desk::open(config, wanted).await?;
+    let tables: Vec<String> = if tables.is_empty() {
+        desk.contracts.iter().map(|c| c.table.clone()).collect()
+    } else {
+        tables.iter().map(|t| t.to_uppercase()).collect()
+    };
+    let mut warehouse = desk.target.connect()?;
+    let done = warehouse.forget(&tables).await;
+    warehouse.close().await;
+    done?;
+    println!(
+        "forgotten: {}. What lies in them counts as not ours now: \
+         `freshet publish push --overwrite {}` writes them whole",
+        tables.join(", "),
+        tables.join(",")
+    );
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,80 @@
+//! What goes wrong: at the n-th request, before or after its effect.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+/// A fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fault {
+    /// No answer, and no effect.
+    LostBefore,
+    /// The effect happens; the answer is lost.
+    LostAfter,
+    /// The session is gone, and what was open in it undone.
+    SessionGone,
+    /// The session's token has run out; it can be renewed.
+    TokenExpired,
+    /// The statement runs long: its result must be asked for.
+    Slow,
+    /// The statement is refused, as for want of credits; the transaction stays open.
+    Refused,
+    /// Both: the effect happens, the answer is lost, and the session with it.
+    GoneAfter,
+}
+
+/// All kinds, for tests that try each.
+pub const ALL: [Fault; 7] = [
+    Fault::LostBefore,
+    Fault::LostAfter,
+    Fault::SessionGone,
+    Fault::TokenExpired,
+    Fault::Slow,
+    Fault::Refused,
+    Fault::GoneAfter,
+];
+
+/// The plan, and how far it has come.
+#[derive(Debug, Default)]
+pub struct Faults {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    requests: u64,
+    planned: BTreeMap<u64, Fault>,
+    always: Option<Fault>,
+}
+
+impl Faults {
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts from 1 again, with this plan: request number to fault.
+    pub fn plan(&self, planned: impl IntoIterator<Item = (u64, Fault)>) {
+        let planned = planned.into_iter().collect();
+        *self.state() = State { requests: 0, planned, always: None };
+    }
+
+    /// Every request has this fault, until told otherwise: an account that is down.
+    pub fn always(&self, fault: Option<Fault>) {
+        self.state().always = fault;
+    }
+
+    /// Requests since the plan was made.
+    pub fn requests(&self) -> u64 {
+        self.state().requests
+    }
+
+    /// The fault of the request that just came.
+    pub(super) fn next(&self) -> Option<Fault> {
+        let mut state = self.state();
+        state.requests += 1;
+        let number = state.requests;
+        state.planned.remove(&number).or(state.always)
+    }
+}

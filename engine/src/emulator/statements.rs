@@ -1,0 +1,319 @@
+//! Statements by their first words: transactions, DDL, stages, and what changes or reads rows.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::datatypes::{Field, Schema};
+use sqlparser::ast::{
+    AlterColumnOperation, AlterTableOperation, ColumnDef, ColumnOption, CreateTable,
+    CreateTableOptions, SqlOption, Statement,
+};
+
+use super::answer::{Outcome, Refused, absent, compilation, said};
+use super::rewrite::{self, Place};
+use super::sessions::SessionId;
+use super::tables::{Column, Table};
+use super::{Shared, World, merge, query, show, types, write};
+
+const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Runs one statement; without a session, as an onlooker.
+pub async fn run(shared: &Shared, session: Option<SessionId>, sql: &str) -> Outcome {
+    let session = session.unwrap_or(0);
+    let sql = sql.trim().trim_end_matches(';');
+    let upper = sql.to_uppercase();
+    let words: Vec<&str> = upper.split_whitespace().take(4).collect();
+    let mut world = shared.world.lock().await;
+    let place = place(&mut world, session);
+    match words.as_slice() {
+        ["BEGIN" | "START", ..] => {
+            let name = sql.split('"').nth(1).unwrap_or_default().to_owned();
+            world.tables.begin(session, name);
+            said("Statement executed successfully.")
+        }
+        ["COMMIT", ..] => {
+            world.tables.commit(session);
+            shared.released.notify_waiters();
+            said("Statement executed successfully.")
+        }
+        ["ROLLBACK", ..] => {
+            world.tables.roll_back(session);
+            shared.released.notify_waiters();
+            said("Statement executed successfully.")
+        }
+        ["SHOW", "TRANSACTIONS", ..] => show::transactions(&world),
+        ["SELECT", call, ..] if call.starts_with("SYSTEM$ABORT_TRANSACTION") => {
+            let id: String = call.chars().filter(char::is_ascii_digit).collect();
+            let done = show::abort(&mut world, id.parse().unwrap_or(0));
+            shared.released.notify_waiters();
+            done
+        }
+        ["USE", kind @ ("DATABASE" | "SCHEMA"), ..] => {
+            let name = sql.split_whitespace().nth(2).unwrap_or_default().replace('"', "");
+            use_name(&mut world, session, kind, &name.to_uppercase());
+            said("Statement executed successfully.")
+        }
+        ["USE" | "GRANT" | "COMMENT", ..] | ["ALTER", "SESSION" | "WAREHOUSE" | "USER", ..] => {
+            said("Statement executed successfully.")
+        }
+        ["PUT", ..] => put(shared, &world, sql, &place),
+        ["REMOVE" | "RM", ..] => {
+            let path = staged(sql.split_whitespace().nth(1).unwrap_or_default(), &place);
+            let gone = world.files.remove(&path.join("/"));
+            said(&format!("{gone} removed"))
+        }
+        ["CREATE", ..] if !upper.contains(" TABLE ") => create_object(&mut world, sql, &upper, &place),
+        ["COPY", ..] => copy(shared, world, session, sql, &place).await,
+        ["SELECT" | "WITH", ..] => query::select(&world, session, sql, &place).await,
+        _ => parsed(shared, world, session, sql, &place).await,
+    }
+}
+
+fn place(world: &mut World, session: SessionId) -> Place {
+    let known = world.sessions.get(session);
+    let of = |name: Option<&String>, default: &str| name.cloned().unwrap_or_else(|| default.to_owned());
+    Place {
+        database: of(known.as_ref().and_then(|s| s.database.as_ref()), "BANKING"),
+        schema: of(known.as_ref().and_then(|s| s.schema.as_ref()), "PUBLIC"),
+    }
+}
+
+fn use_name(world: &mut World, session: SessionId, kind: &str, name: &str) {
+    if let Some(session) = world.sessions.get(session) {
+        match (kind, name.split_once('.')) {
+            ("SCHEMA", Some((database, schema))) => {
+                session.database = Some(database.to_owned());
+                session.schema = Some(schema.to_owned());
+            }
+            ("SCHEMA", None) => session.schema = Some(name.to_owned()),
+            _ => session.database = Some(name.to_owned()),
+        }
+    }
+}
+
+/// `@"DB"."S"."STAGE"/folder/` as the stage's whole name and the folder.
+fn staged(text: &str, place: &Place) -> [String; 2] {
+    let text = text.trim_start_matches('@');
+    let (stage, folder) = text.split_once('/').unwrap_or((text, ""));
+    let parts: Vec<String> =
+        stage.split('.').map(|p| p.trim_matches('"').to_uppercase()).collect();
+    let stage = match parts.as_slice() {
+        [name] => format!("{}.{}.{name}", place.database, place.schema),
+        [schema, name] => format!("{}.{schema}.{name}", place.database),
+        _ => parts.join("."),
+    };
+    [stage, folder.to_owned()]
+}
+
+fn put(shared: &Shared, world: &World, sql: &str, place: &Place) -> Outcome {
+    let target = sql.split_whitespace().find(|w| w.starts_with('@')).unwrap_or_default();
+    let [stage, folder] = staged(target, place);
+    if !world.tables.objects.contains(&stage) {
+        return Err(absent("Stage", &stage));
+    }
+    let endpoint = format!("http://{}", shared.address);
+    let query = uuid::Uuid::new_v4().to_string();
+    let data = world.files.upload(&endpoint, &stage, &folder, &query);
+    let schema = Arc::new(Schema::empty());
+    Ok(super::answer::Done { schema, batches: Vec::new(), kind: 0x7100, data: Some(data) })
+}
+
+/// Databases, schemas, roles, warehouses and stages have a name and nothing else, but for a stage's
+/// encryption.
+fn create_object(world: &mut World, sql: &str, upper: &str, place: &Place) -> Outcome {
+    const NOISE: [&str; 7] = ["CREATE", "OR", "REPLACE", "IF", "NOT", "EXISTS", "TRANSIENT"];
+    let mut words = sql.split_whitespace().filter(|w| !NOISE.contains(&w.to_uppercase().as_str()));
+    let kind = words.next().unwrap_or_default().to_uppercase();
+    let name = words.next().unwrap_or_default();
+    if kind == "STAGE" {
+        let [stage, _] = staged(name, place);
+        let encrypted = !upper.contains("SNOWFLAKE_SSE");
+        world.files.stage(&stage, encrypted);
+        world.tables.objects.insert(stage);
+    }
+    said("created")
+}
+
+type Held<'w> = tokio::sync::MutexGuard<'w, World>;
+
+/// Waits until no other transaction holds a table.
+async fn unlocked<'w>(
+    shared: &'w Shared,
+    mut world: Held<'w>,
+    session: SessionId,
+    name: &str,
+) -> std::result::Result<Held<'w>, Refused> {
+    let wait = match world.options.lock_timeout_ms {
+        0 => LOCK_TIMEOUT,
+        ms => Duration::from_millis(ms),
+    };
+    let until = tokio::time::Instant::now() + wait;
+    while world.tables.is_locked(session, name) {
+        let released = shared.released.notified();
+        drop(world);
+        if tokio::time::timeout_at(until, released).await.is_err() {
+            let message = format!("statement aborted because the number of waiters for '{name}' or the lock timeout was exceeded");
+            return Err(Refused { code: "000625", state: "57014", message });
+        }
+        world = shared.world.lock().await;
+    }
+    Ok(world)
+}
+
+async fn copy(
+    shared: &Shared,
+    world: Held<'_>,
+    session: SessionId,
+    sql: &str,
+    place: &Place,
+) -> Outcome {
+    let words: Vec<&str> = sql.split_whitespace().collect();
+    let (Some(table), Some(from)) = (words.get(2), words.iter().find(|w| w.starts_with('@'))) else {
+        return Err(compilation("copy what, and where from?"));
+    };
+    let [name, _] = staged(table, place);
+    let path = staged(from, place).join("/");
+    let mut world = unlocked(shared, world, session, &name).await?;
+    write::copy(&mut world, session, &name, &path)
+}
+
+async fn parsed(
+    shared: &Shared,
+    world: Held<'_>,
+    session: SessionId,
+    sql: &str,
+    place: &Place,
+) -> Outcome {
+    let statement = rewrite::parse(sql)?;
+    let mut world = match write::target(&statement, place) {
+        Some(name) => unlocked(shared, world, session, &name).await?,
+        None => world,
+    };
+    let world = &mut *world;
+    match statement {
+        Statement::Insert(_) => write::insert(world, session, statement, place).await,
+        Statement::Update(_) => write::update(world, session, statement, place).await,
+        Statement::Delete(_) => write::delete(world, session, statement, place).await,
+        Statement::Merge(_) => merge::merge(world, session, statement, place).await,
+        Statement::CreateTable(create) => {
+            world.tables.commit(session);
+            shared.released.notify_waiters();
+            create_table(world, session, &create, place)
+        }
+        Statement::AlterTable(alter) => {
+            world.tables.commit(session);
+            shared.released.notify_waiters();
+            let name = rewrite::whole(&alter.name, place);
+            for operation in &alter.operations {
+                alter_table(world, session, &name, operation)?;
+            }
+            said("Statement executed successfully.")
+        }
+        Statement::Drop { names, if_exists, .. } => {
+            world.tables.commit(session);
+            for name in &names {
+                let name = rewrite::whole(name, place);
+                if !world.tables.drop_table(session, &name) && !if_exists {
+                    return Err(absent("Table", &name));
+                }
+            }
+            said("dropped")
+        }
+        _ => Err(compilation("the emulator does not know this statement")),
+    }
+}
+
+fn column(def: &ColumnDef) -> std::result::Result<(Column, Field), Refused> {
+    let text = def.data_type.to_string();
+    let (kind, digits, arrow) = types::declared(&text)
+        .ok_or_else(|| compilation(format!("the emulator does not know the type {text}")))?;
+    let comment = def.options.iter().find_map(|o| match &o.option {
+        ColumnOption::Comment(text) => Some(text.clone()),
+        _ => None,
+    });
+    let name = rewrite::ident(&def.name);
+    let field = Field::new(&name, arrow, true);
+    Ok((Column { name, kind: kind.to_owned(), digits, comment: comment.unwrap_or_default() }, field))
+}
+
+fn create_table(
+    world: &mut World,
+    session: SessionId,
+    create: &CreateTable,
+    place: &Place,
+) -> Outcome {
+    let name = rewrite::whole(&create.name, place);
+    if create.if_not_exists && world.tables.get(session, &name).is_some() {
+        return said(&format!("{name} already exists, statement succeeded."));
+    }
+    let made: Result<Vec<_>, _> = create.columns.iter().map(column).collect();
+    let (columns, fields): (Vec<Column>, Vec<Field>) = made?.into_iter().unzip();
+    let comment = match &create.table_options {
+        CreateTableOptions::Plain(options) | CreateTableOptions::With(options) => {
+            options.iter().find_map(|o| match o {
+                SqlOption::Comment(text) => Some(text.to_string()),
+                _ => None,
+            })
+        }
+        _ => None,
+    };
+    let table = Table {
+        columns,
+        schema: Arc::new(Schema::new(fields)),
+        rows: Arc::default(),
+        comment: comment.unwrap_or_default(),
+    };
+    world.tables.create(session, name.clone(), table, create.temporary);
+    said(&format!("Table {name} successfully created."))
+}
+
+fn alter_table(
+    world: &mut World,
+    session: SessionId,
+    name: &str,
+    operation: &AlterTableOperation,
+) -> std::result::Result<(), Refused> {
+    let table = world.tables.get(session, name).ok_or_else(|| absent("Table", name))?.clone();
+    let (mut columns, mut fields) = (table.columns.clone(), table.schema.fields().to_vec());
+    let mut from: Vec<Option<usize>> = (0..fields.len()).map(Some).collect();
+    let find = |wanted: &str| table.schema.index_of(wanted).map_err(|_| absent("Column", wanted));
+    match operation {
+        AlterTableOperation::AddColumn { column_def, .. } => {
+            let (made, field) = column(column_def)?;
+            columns.push(made);
+            fields.push(Arc::new(field));
+            from.push(None);
+        }
+        AlterTableOperation::DropColumn { column_names, .. } => {
+            for dropped in column_names {
+                let at = find(&rewrite::ident(dropped))?;
+                columns.remove(at);
+                fields.remove(at);
+                from.remove(at);
+            }
+        }
+        AlterTableOperation::AlterColumn {
+            column_name,
+            op: AlterColumnOperation::SetDataType { data_type, .. },
+        } => {
+            let at = find(&rewrite::ident(column_name))?;
+            let (kind, digits, arrow) = types::declared(&data_type.to_string())
+                .ok_or_else(|| compilation("no such type"))?;
+            columns[at] = Column { kind: kind.to_owned(), digits, ..columns[at].clone() };
+            fields[at] = Arc::new(Field::new(fields[at].name(), arrow, true));
+        }
+        _ => return Err(compilation("the emulator does not know this change of a table")),
+    }
+    let schema = Arc::new(Schema::new(fields));
+    let mut rows = Vec::new();
+    for batch in table.rows.iter() {
+        let kept: Vec<usize> = from.iter().flatten().copied().collect();
+        let places: Vec<usize> =
+            from.iter().enumerate().filter(|(_, f)| f.is_some()).map(|(to, _)| to).collect();
+        let projected = batch.project(&kept).map_err(compilation)?;
+        rows.push(write::spread(&projected, &places, &schema)?);
+    }
+    let changed = Table { columns, schema, rows: Arc::new(rows), comment: table.comment };
+    world.tables.create(session, name.to_owned(), changed, false);
+    Ok(())
+}

@@ -1,0 +1,296 @@
+//! One push: rows are staged and loaded first, then one transaction moves tables and ledger.
+//!
+//! Any refusal rolls back; any lost answer ends the session, and the next attempt reads the ledger.
+//! What the server says it deleted, updated and inserted must be what the change says.
+
+use tokio::time::Instant;
+
+use super::answer::{Refusal, Rows};
+use super::session::Failure;
+use super::{Snowflake, files, stage, zombies};
+use crate::error::{Error, Result};
+use crate::failpoint;
+use crate::publish::moves::{Move, Push, RawMove, TableMove};
+use crate::publish::warehouse::{Cost, Pushed};
+
+/// Why the transaction did not commit.
+enum Stop {
+    Failure(Failure),
+    Ended(Pushed),
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+/// Pushes; see the trait.
+pub async fn push(snowflake: &mut Snowflake, push: &Push) -> Result<Pushed> {
+    let before = snowflake.requests();
+    let mut cost = Cost { rows: push.rows_sent() as u64, ..Cost::default() };
+    record_time(snowflake).await?;
+    let began = Instant::now();
+    let staged = load_all(snowflake, push, &mut cost).await;
+    if let Err(error) = staged {
+        snowflake.drop_session().await;
+        return Err(error);
+    }
+    let ended = match transaction(snowflake, push).await {
+        Ok(()) => {
+            cost.warehouse_seconds = began.elapsed().as_secs_f64();
+            snowflake.time_due = true;
+            // It is committed: what fails from here on is mended by the next push.
+            if let Err(error) = tidy(snowflake, push).await {
+                tracing::warn!(%error, "pushed; the time it became visible is recorded later");
+            }
+            cost.requests += snowflake.requests() - before;
+            return Ok(Pushed::Done(cost));
+        }
+        Err(Stop::Ended(ended)) => Ok(ended),
+        Err(Stop::Failure(failure)) => {
+            let refused = matches!(failure, Failure::Refused(_));
+            let error = failure.into_error("a push");
+            if !refused {
+                snowflake.drop_session().await;
+                return Err(error);
+            }
+            Err(error)
+        }
+    };
+    if roll_back(snowflake).await.is_err() {
+        snowflake.drop_session().await;
+    }
+    ended
+}
+
+async fn roll_back(snowflake: &mut Snowflake) -> std::result::Result<(), Failure> {
+    match snowflake.session.as_mut() {
+        Some(session) => session.run("ROLLBACK").await.map(|_| ()),
+        None => Ok(()),
+    }
+}
+
+/// The moment at which the push before became visible, where a crash left it out.
+async fn record_time(snowflake: &mut Snowflake) -> Result<()> {
+    if snowflake.time_due {
+        let sql = snowflake.names.visible();
+        snowflake.run(&sql, "recording when a push became visible").await?;
+        snowflake.time_due = false;
+    }
+    Ok(())
+}
+
+async fn tidy(snowflake: &mut Snowflake, push: &Push) -> Result<()> {
+    failpoint::hit("pushed");
+    record_time(snowflake).await?;
+    let remove = format!("REMOVE {}", snowflake.names.staged(&format!("{}/", push.lake)));
+    snowflake.run(&remove, "removing staged files").await.map(|_| ())
+}
+
+async fn load_all(snowflake: &mut Snowflake, push: &Push, cost: &mut Cost) -> Result<()> {
+    for table in &push.tables {
+        let create = snowflake.names.create_load(&table.contract);
+        let load = snowflake.names.load(&table.contract.table);
+        let made = files::of_move(&table.what)?;
+        load_one(snowflake, push, &create, &load, &table.contract.table, made, cost).await?;
+    }
+    for raw in &push.raw {
+        let name = raw_load(&raw.table);
+        let load = snowflake.names.load(&name);
+        let create = format!(
+            "CREATE OR REPLACE TEMPORARY TABLE {load} (\"DATA\" VARCHAR, \"AT\" TIMESTAMP_NTZ(6))"
+        );
+        let made = files::files(&raw.rows)?;
+        load_one(snowflake, push, &create, &load, &name, made, cost).await?;
+    }
+    Ok(())
+}
+
+/// `CUSTOMERS` of `RAW.CUSTOMERS`.
+fn bare(table: &str) -> &str {
+    table.rsplit('.').next().unwrap_or(table)
+}
+
+fn raw_load(table: &str) -> String {
+    format!("RAW_{}", bare(table))
+}
+
+/// A temporary table with these rows. It lives as long as the session: it is never run again in
+/// another one.
+async fn load_one(
+    snowflake: &mut Snowflake,
+    push: &Push,
+    create: &str,
+    load: &str,
+    name: &str,
+    made: Vec<files::LoadFile>,
+    cost: &mut Cost,
+) -> Result<()> {
+    let session = snowflake.session().await?;
+    session.run(create).await.map_err(|f| f.into_error("making a table to load into"))?;
+    if made.is_empty() {
+        return Ok(());
+    }
+    let folder = format!("{}/{}/{}/", push.lake, push.id, name);
+    let mut rows = 0;
+    for (number, file) in made.into_iter().enumerate() {
+        failpoint::hit("staging");
+        let file_name = format!("{number:04}.parquet");
+        let sql = format!(
+            "PUT 'file:///{file_name}' {} AUTO_COMPRESS = FALSE SOURCE_COMPRESSION = NONE \
+             OVERWRITE = TRUE",
+            snowflake.names.staged(&folder)
+        );
+        rows += file.rows;
+        cost.bytes += file.body.len() as u64;
+        cost.requests += 1;
+        let session = snowflake.session.as_mut().ok_or_else(|| Error::bug("no session"))?;
+        let answer = session.run(&sql).await.map_err(|f| f.into_error("asking for an upload"))?;
+        let client = session.transport().plain();
+        stage::upload(client, &answer.data, &file_name, file.body).await?;
+    }
+    let copy = snowflake.names.copy(load, &folder);
+    let session = snowflake.session.as_mut().ok_or_else(|| Error::bug("no session"))?;
+    session.run(&copy).await.map_err(|f| f.into_error("loading staged rows"))?;
+    let count = format!("SELECT COUNT(*) FROM {load}");
+    let counted = session.run(&count).await.map_err(|f| f.into_error("counting loaded rows"))?;
+    let found = counted.single().and_then(|t| t.parse::<usize>().ok());
+    if found != Some(rows) {
+        return Err(Error::Unavailable {
+            what: format!("{rows} rows were staged for {name}, and {found:?} were loaded"),
+            cause: None,
+        });
+    }
+    failpoint::hit("loaded");
+    Ok(())
+}
+
+async fn say(snowflake: &mut Snowflake, sql: &str) -> std::result::Result<Rows, Failure> {
+    let session = snowflake.session.as_mut();
+    session.ok_or(Failure::SessionGone)?.run(sql).await
+}
+
+/// BEGIN and the lock. A transaction that an earlier life of this lake left open is ended first.
+async fn begin(snowflake: &mut Snowflake, push: &Push) -> std::result::Result<(), Failure> {
+    let begin = zombies::begin(push);
+    let lock = snowflake.names.lock();
+    say(snowflake, &begin).await?;
+    match say(snowflake, &lock).await {
+        Err(Failure::Refused(refusal)) if zombies::is_locked(&refusal) => {
+            say(snowflake, "ROLLBACK").await?;
+            if !zombies::end(snowflake, push).await? {
+                return Err(Failure::Refused(refusal));
+            }
+            say(snowflake, &begin).await?;
+            say(snowflake, &lock).await.map(|_| ())
+        }
+        other => other.map(|_| ()),
+    }
+}
+
+async fn transaction(snowflake: &mut Snowflake, push: &Push) -> std::result::Result<(), Stop> {
+    begin(snowflake, push).await?;
+    failpoint::hit("locked");
+    let facts = snowflake.names.facts();
+    let rows = say(snowflake, &facts).await?;
+    let facts = super::read_facts(&rows).map_err(|e| Stop::Failure(Failure::Lost(e)))?;
+    if facts.generation > push.generation {
+        return Err(Stop::Ended(Pushed::Fenced(facts.generation)));
+    }
+    let strange = facts.lake.as_ref().is_some_and(|lake| *lake != push.lake);
+    if strange || facts.pushed() != push.from {
+        return Err(Stop::Ended(Pushed::Moved));
+    }
+    for table in &push.tables {
+        apply(snowflake, table).await?;
+        failpoint::hit("moved");
+    }
+    for raw in &push.raw {
+        append(snowflake, raw).await?;
+    }
+    let ledger = snowflake.names.ledger(&push.ledger(), &push.id);
+    for sql in ledger {
+        say(snowflake, &sql).await?;
+    }
+    let sign = snowflake.names.sign(push.generation, &push.lake);
+    say(snowflake, &sign).await?;
+    let epoch = snowflake.names.epoch(push);
+    say(snowflake, &epoch).await?;
+    failpoint::hit("committing");
+    say(snowflake, "COMMIT").await?;
+    failpoint::hit("pushed");
+    Ok(())
+}
+
+/// Changes one mart, and compares the server's counts with what must have happened.
+async fn apply(snowflake: &mut Snowflake, table: &TableMove) -> std::result::Result<(), Stop> {
+    let contract = &table.contract;
+    let mut expected: Vec<(&str, usize)> = Vec::new();
+    let mut counts = Vec::new();
+    let inserted = "number of rows inserted";
+    match &table.what {
+        Move::Overwrite { rows, .. } => {
+            let sql = snowflake.names.overwrite(contract);
+            let done = say(snowflake, &sql).await?;
+            expected.push((inserted, rows.iter().map(|b| b.num_rows()).sum()));
+            counts.push(done.count(inserted));
+        }
+        Move::Merge(change) => {
+            let sql = snowflake.names.merge(contract);
+            let done = say(snowflake, &sql).await.map_err(|f| not_unique(f, &contract.table))?;
+            for (name, rows) in [
+                (inserted, change.inserts.num_rows()),
+                ("number of rows updated", change.updates.num_rows()),
+                ("number of rows deleted", change.deletes.num_rows()),
+            ] {
+                expected.push((name, rows));
+                counts.push(done.count(name));
+            }
+        }
+        Move::Replace { rows, before, .. } => {
+            let sql = snowflake.names.delete_keys(contract);
+            let deleted = "number of rows deleted";
+            expected.push((deleted, *before));
+            counts.push(say(snowflake, &sql).await?.count(deleted));
+            let sql = snowflake.names.insert_rows(contract);
+            expected.push((inserted, rows.num_rows()));
+            counts.push(say(snowflake, &sql).await?.count(inserted));
+        }
+    }
+    for ((name, rows), counted) in expected.into_iter().zip(counts) {
+        if counted != Some(rows as u64) {
+            let counted = counted.map_or("nothing".to_owned(), |n| n.to_string());
+            let what = format!("{name}: {counted}, expected {rows}");
+            let table = contract.table.clone();
+            return Err(Stop::Ended(Pushed::Differs { table, what }));
+        }
+    }
+    Ok(())
+}
+
+/// A merge that meets a key twice says so by an error of its own.
+fn not_unique(failure: Failure, table: &str) -> Stop {
+    const DUPLICATE_ROW: &str = "100090";
+    match failure {
+        Failure::Refused(Refusal { code, .. }) if code == DUPLICATE_ROW => {
+            let what = "a key is not unique".to_owned();
+            Stop::Ended(Pushed::Differs { table: table.to_owned(), what })
+        }
+        other => Stop::Failure(other),
+    }
+}
+
+async fn append(snowflake: &mut Snowflake, raw: &RawMove) -> std::result::Result<(), Stop> {
+    let rows: usize = raw.rows.iter().map(|b| b.num_rows()).sum();
+    let Some(options) = snowflake.options.raw.clone().filter(|_| rows > 0) else { return Ok(()) };
+    let load = snowflake.names.load(&raw_load(&raw.table));
+    let sql = snowflake.names.append_raw(&options, bare(&raw.table), &load);
+    let inserted = "number of rows inserted";
+    let counted = say(snowflake, &sql).await?.count(inserted);
+    if counted != Some(rows as u64) {
+        let what = format!("{inserted}: {counted:?}, expected {rows}");
+        return Err(Stop::Ended(Pushed::Differs { table: raw.table.clone(), what }));
+    }
+    Ok(())
+}
