@@ -26,6 +26,9 @@ mod tables;
 mod types;
 mod write;
 
+#[cfg(test)]
+mod tests;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 

@@ -19,6 +19,8 @@ pub struct Facts {
     pub last_push_us: Option<i64>,
     /// Whether anything waits.
     pub waits: bool,
+    /// Whether a run is about to end: only the budget spaces its last push.
+    pub hurry: bool,
     /// Error-severity data tests that fail.
     pub failed_tests: Vec<String>,
     /// Why somebody, or a proof, holds the target.
@@ -63,7 +65,8 @@ pub fn decide(policy: &Policy, quiet: &[Quiet], facts: &Facts) -> Verdict {
     }
     let Some(last) = facts.last_push_us else { return Verdict::Push };
     let spacing = spacing_seconds(policy, facts);
-    let due = last + micros(spacing.max(policy.every_seconds as f64));
+    let every = if facts.hurry { 0.0 } else { policy.every_seconds as f64 };
+    let due = last + micros(spacing.max(every));
     if facts.now_us >= due {
         return Verdict::Push;
     }
@@ -176,6 +179,8 @@ mod tests {
         let early = decide(&policy, &[], &facts(5_000_000, Some(0)));
         assert!(matches!(early, Verdict::Wait(10_000_000, _)), "{early:?}");
         assert_eq!(decide(&policy, &[], &facts(10_000_000, Some(0))), Verdict::Push);
+        let ending = Facts { hurry: true, ..facts(5_000_000, Some(0)) };
+        assert_eq!(decide(&policy, &[], &ending), Verdict::Push);
     }
 
     #[test]

@@ -54,6 +54,7 @@ struct State {
     /// Epochs that committed meanwhile.
     early: Vec<(u64, BTreeMap<String, ChangeBatch>)>,
     latest: Option<Arc<Decision>>,
+    hurry: bool,
 }
 
 /// One target's publisher.
@@ -109,6 +110,9 @@ impl Publisher {
 
     /// Waits until the epoch was pushed, or is known to wait, to be held or to fail.
     pub async fn settle(&self, epoch: u64) -> Seen {
+        self.shared.lock().hurry = true;
+        self.shared.seen.send_replace(Seen::default());
+        self.shared.woken.notify_one();
         let mut seen = self.shared.seen.subscribe();
         let settled = seen.wait_for(|seen| seen.epoch >= epoch && !seen.state.is_empty()).await;
         settled.map(|seen| seen.clone()).unwrap_or_default()
@@ -276,7 +280,7 @@ impl Task {
     }
 
     async fn facts(&mut self) -> Result<Facts> {
-        let (waits, failed_tests) = {
+        let (waits, failed_tests, hurry) = {
             let mut state = self.shared.lock();
             // Events may wait that change no mart: RAW wants them.
             let events = state.latest.as_ref().map_or(0, |d| d.totals.events);
@@ -286,9 +290,10 @@ impl Task {
                 None => false,
             };
             let ready = state.latest.as_ref().is_some_and(|d| !d.models.is_empty());
+            let hurry = state.hurry;
             let failed = state.latest.iter().flat_map(|d| &d.tests);
             let failed = failed.filter(|t| t.status == TestVerdict::Fail);
-            (waits && ready, failed.map(|t| t.name.clone()).collect())
+            (waits && ready, failed.map(|t| t.name.clone()).collect(), hurry)
         };
         let holds = if waits {
             cursor::holds(&self.attempt.store, &self.attempt.target).await?
@@ -299,6 +304,7 @@ impl Task {
             now_us: self.clock.now_us(),
             last_push_us: self.cursor.recent.last().map(|r| r.at_us),
             waits,
+            hurry,
             failed_tests,
             holds,
             mean: self.cursor.mean(),

@@ -72,6 +72,15 @@ impl Warehouse {
             verify::verify(warehouse.as_mut(), store, decision, &contracts, &standing).await?;
         warehouse.close().await;
         let same = found.iter().filter(|f| f.same).count();
+        for differs in found.iter().filter(|f| !f.same) {
+            tracing::warn!(
+                table = differs.table,
+                lake_rows = differs.lake_rows,
+                target_rows = differs.target_rows,
+                ranges = differs.ranges,
+                "the warehouse differs from the lake"
+            );
+        }
         Ok(vec![
             (
                 format!("the warehouse holds epoch {} of {}", pushed.unwrap_or(0), decision.epoch),

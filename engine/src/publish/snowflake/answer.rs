@@ -131,7 +131,7 @@ pub fn read(answer: Value) -> Result<Answer> {
     Ok(Answer::Refused(Refusal {
         code: if code.is_empty() { inner } else { code },
         state,
-        message: message.lines().next().unwrap_or_default().chars().take(300).collect(),
+        message: message.replace('\n', " ").chars().take(300).collect(),
         query_id: text(&data["queryId"]),
     }))
 }

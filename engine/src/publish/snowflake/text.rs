@@ -164,7 +164,8 @@ impl Names {
             ),
             format!(
                 "INSERT INTO {lock} (\"ID\", \"PUSHES\", \"GENERATION\") \
-                 SELECT 1, 0, 0 WHERE NOT EXISTS (SELECT 1 FROM {lock})"
+                 SELECT 1 AS \"I\", 0 AS \"P\", 0 AS \"G\" \
+                 WHERE NOT EXISTS (SELECT 1 FROM {lock})"
             ),
         ]
     }
@@ -262,7 +263,7 @@ impl Names {
 
     fn same_key(contract: &Contract) -> String {
         let names = contract.key.iter().map(|k| ident(&contract.columns[*k].name));
-        let same = names.map(|name| format!("T.{name} IS NOT DISTINCT FROM S.{name}"));
+        let same = names.map(|name| format!("(T.{name} IS NOT DISTINCT FROM S.{name})"));
         same.collect::<Vec<_>>().join(" AND ")
     }
 
@@ -378,7 +379,7 @@ impl Names {
         let time = |us: Option<i64>| us.map_or("NULL".to_owned(), |us| format!("'{}'", timestamp(us)));
         format!(
             "INSERT INTO {} (\"EPOCH\", \"EPOCH_TIME\", \"COMMIT_TIME\", \"SOURCE_OFFSETS\", \
-             \"GENERATION\", \"PUSH_ID\", \"ROWS_SENT\") SELECT {}, {}, {}, {}, {}, {}, {}",
+             \"GENERATION\", \"PUSH_ID\", \"ROWS_SENT\") VALUES ({}, {}, {}, {}, {}, {}, {})",
             self.own("EPOCHS"),
             push.to,
             time(Some(push.time_us)),
