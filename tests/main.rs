@@ -1,12 +1,15 @@
 //! The integration tests: one binary, since each would link DataFusion anew.
 //!
 //! - `scripts`: text cases that double as documentation: changes in, tables out.
+//! - `publish`: pushes to the emulated Snowflake and to a local file, through every failure.
 //! - `tidy`: the rules of the house: imports, sizes, names, licences.
 //!
 //! What needs real servers or other engines' eyes is Python, beside this file.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may end a test")]
 
+#[path = "publish/mod.rs"]
+mod publish;
 #[path = "scripts/mod.rs"]
 mod scripts;
 #[path = "tidy/mod.rs"]

@@ -70,6 +70,11 @@ impl Faults {
         self.state().requests
     }
 
+    /// Goes on counting from here.
+    pub fn count(&self, requests: u64) {
+        self.state().requests = requests;
+    }
+
     /// The fault of the request that just came.
     pub(super) fn next(&self) -> Option<Fault> {
         let mut state = self.state();

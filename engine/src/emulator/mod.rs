@@ -72,6 +72,10 @@ struct Shared {
     address: SocketAddr,
 }
 
+/// Committed tables at one moment.
+#[derive(Debug, Clone)]
+pub struct Snapshot(Tables);
+
 /// A running emulator; it ends when it is dropped.
 pub struct Emulator {
     shared: Arc<Shared>,
@@ -124,6 +128,17 @@ impl Emulator {
         answer
             .map(|done| done.batches)
             .map_err(|refused| Error::failed(format!("{}: {}", refused.code, refused.message)))
+    }
+
+    /// What is committed now, to go back to.
+    pub async fn snapshot(&self) -> Snapshot {
+        Snapshot(self.shared.world.lock().await.tables.at_rest())
+    }
+
+    /// Goes back: sessions end, and tables are what they were.
+    pub async fn restore(&self, snapshot: &Snapshot) {
+        self.end_sessions().await;
+        self.shared.world.lock().await.tables = snapshot.0.at_rest();
     }
 
     /// Ends every session, as a server that restarts does; open transactions are undone.

@@ -38,7 +38,7 @@ pub struct Table {
 }
 
 /// An open transaction.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Transaction {
     /// Its number.
     pub id: u64,
@@ -49,7 +49,7 @@ pub struct Transaction {
 }
 
 /// All tables and transactions.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Tables {
     committed: BTreeMap<String, Table>,
     temporary: BTreeMap<(SessionId, String), Table>,
@@ -138,6 +138,11 @@ impl Tables {
     pub fn end_session(&mut self, session: SessionId) {
         self.roll_back(session);
         self.temporary.retain(|(owner, _), _| *owner != session);
+    }
+
+    /// Everything committed, and nothing else.
+    pub fn at_rest(&self) -> Self {
+        Self { temporary: BTreeMap::new(), open: BTreeMap::new(), ..self.clone() }
     }
 
     /// Open transactions.

@@ -169,7 +169,8 @@ impl Task {
                 }
                 Err(error) => self.failed(&error).await,
             };
-            let woken = self.failures == 0;
+            // After a failure only the pause ends the wait, unless somebody waits for the outcome.
+            let woken = self.failures == 0 || self.shared.lock().hurry;
             tokio::select! {
                 () = self.shared.woken.notified(), if woken => {}
                 () = tokio::time::sleep(next) => {}

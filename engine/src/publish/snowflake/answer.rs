@@ -77,6 +77,15 @@ impl Rows {
         self.rows.first()?.get(at)?.as_ref()?.parse().ok()
     }
 
+    /// The numbers in a column, added up: COPY answers a row for each file.
+    pub fn sum(&self, column: &str) -> u64 {
+        let Some(at) = self.columns.iter().position(|c| c.eq_ignore_ascii_case(column)) else {
+            return 0;
+        };
+        let number = |row: &Vec<Option<String>>| row.get(at)?.as_ref()?.parse::<u64>().ok();
+        self.rows.iter().filter_map(number).sum()
+    }
+
     /// The only value of a one-row, one-column answer.
     pub fn single(&self) -> Option<&str> {
         self.rows.first()?.first()?.as_deref()

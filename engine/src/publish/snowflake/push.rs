@@ -152,13 +152,11 @@ async fn load_one(
     }
     let copy = snowflake.names.copy(load, &folder);
     let session = snowflake.session.as_mut().ok_or_else(|| Error::bug("no session"))?;
-    session.run(&copy).await.map_err(|f| f.into_error("loading staged rows"))?;
-    let count = format!("SELECT COUNT(*) FROM {load}");
-    let counted = session.run(&count).await.map_err(|f| f.into_error("counting loaded rows"))?;
-    let found = counted.single().and_then(|t| t.parse::<usize>().ok());
-    if found != Some(rows) {
+    let copied = session.run(&copy).await.map_err(|f| f.into_error("loading staged rows"))?;
+    let found = copied.sum("rows_loaded");
+    if found != rows as u64 {
         return Err(Error::Unavailable {
-            what: format!("{rows} rows were staged for {name}, and {found:?} were loaded"),
+            what: format!("{rows} rows were staged for {name}, and {found} were loaded"),
             cause: None,
         });
     }

@@ -1,0 +1,326 @@
+//! Targets that are not ours, columns that change, RAW, imports, logins, zombies, two instances.
+
+use std::collections::BTreeSet;
+
+use freshet::cli::bank_project;
+use freshet::emulator::faults::Fault;
+use freshet::emulator::{Emulator, Options};
+use freshet::publish::attempt::Ended;
+use freshet::publish::import;
+use freshet::publish::options::{Authenticator, Local, Policy, Raw, StageEncryption};
+use freshet::publish::snowflake::setup;
+use freshet::publish::target::Target;
+
+use super::bank::BankLake;
+use super::target::{Pushing, counts, number, options, snowflake, texts};
+
+const MARTS: [&str; 2] = ["fact_transactions", "dim_accounts_current"];
+const CUSTOMERS: [&str; 2] = ["dim_customers", "customer_segments"];
+
+async fn emulator() -> Emulator {
+    Emulator::start(0, Options { lock_timeout_ms: 40, ..Options::default() }).await.unwrap()
+}
+
+/// Every mart, epoch by epoch, by merges, replaced keys and whole tables: what travels is what
+/// changed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_marts_follow_and_only_changed_rows_travel() {
+    let emulator = emulator().await;
+    let mut lake = BankLake::open(30, 31).await;
+    let target = snowflake(options(&emulator, &[]));
+    let mut attempt = Pushing::new(&lake, target.clone()).await.attempt().await;
+    for epoch in 0..12 {
+        if epoch > 0 {
+            lake.live(4).await;
+        }
+        let pushing = Pushing::new(&lake, target.clone()).await;
+        assert!(pushing.until_pushed(&mut attempt, lake.last()).await.is_empty());
+        pushing.assert_same(lake.last(), &format!("epoch {epoch}")).await;
+    }
+    let last = emulator
+        .ask("select \"ROWS_SENT\" from BANKING.FRESHET.EPOCHS order by \"EPOCH\" desc limit 1")
+        .await
+        .unwrap();
+    let stored: u64 = lake.last().tables.iter().filter(|(p, _)| p.starts_with("marts/")).map(|(_, t)| t.rows).sum();
+    assert!((number(&last) as u64) < stored / 2, "{} of {stored} rows", number(&last));
+    let late = emulator.ask("select count(*) from BANKING.FRESHET.EPOCHS where \"VISIBLE_AT\" is null");
+    assert_eq!(number(&late.await.unwrap()), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_that_are_not_ours_stay_until_somebody_says_so() {
+    let emulator = emulator().await;
+    let lake = BankLake::open(5, 32).await;
+    let pushing = Pushing::new(&lake, snowflake(options(&emulator, &MARTS))).await;
+    emulator
+        .ask("create table ANALYTICS.DIM_ACCOUNTS_CURRENT (\"ACCOUNT_ID\" varchar)")
+        .await
+        .unwrap();
+    let theirs = "insert into ANALYTICS.DIM_ACCOUNTS_CURRENT values ('theirs')";
+    emulator.ask(theirs).await.unwrap();
+    let mut attempt = pushing.attempt().await;
+    let refused = pushing.once(&mut attempt, lake.last()).await.unwrap_err().to_string();
+    assert!(refused.contains("DIM_ACCOUNTS_CURRENT") && refused.contains("--overwrite"), "{refused}");
+    let found = counts(&emulator, &["DIM_ACCOUNTS_CURRENT", "FACT_TRANSACTIONS"]).await;
+    assert_eq!((found["DIM_ACCOUNTS_CURRENT"], found["FACT_TRANSACTIONS"]), (1, -1));
+    attempt.adopted = BTreeSet::from(["DIM_ACCOUNTS_CURRENT".to_owned()]);
+    pushing.until_pushed(&mut attempt, lake.last()).await;
+    pushing.assert_same(lake.last(), "taken over").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_lake_is_refused_and_rows_that_others_changed_are_found() {
+    let emulator = emulator().await;
+    let (mut one, two) = (BankLake::open(60, 33).await, BankLake::open(5, 34).await);
+    let target = snowflake(options(&emulator, &MARTS));
+    let pushing = Pushing::new(&one, target.clone()).await;
+    let mut attempt = pushing.attempt().await;
+    pushing.until_pushed(&mut attempt, one.last()).await;
+    let other = Pushing::new(&two, target.clone()).await;
+    let mut strange = other.attempt().await;
+    let refused = other.once(&mut strange, two.last()).await.unwrap_err().to_string();
+    assert!(refused.contains("another lake") && refused.contains("reset"), "{refused}");
+
+    emulator
+        .ask("delete from ANALYTICS.DIM_ACCOUNTS_CURRENT where ACCOUNT_ID like '1_'")
+        .await
+        .unwrap();
+    let found = pushing.compare(one.last()).await;
+    let accounts = found.iter().find(|f| f.table == "DIM_ACCOUNTS_CURRENT").unwrap();
+    assert!(!accounts.same && accounts.keys.iter().any(|(key, _)| key == "10"), "{accounts:?}");
+    // A push that touches a row which is gone changes nothing and says so.
+    let mut failure = None;
+    for _ in 0..40 {
+        one.live(6).await;
+        let pushing = Pushing::new(&one, target.clone()).await;
+        if let Err(error) = pushing.once(&mut attempt, one.last()).await {
+            failure = Some(error.to_string());
+            break;
+        }
+    }
+    let failure = failure.unwrap_or_else(|| panic!("no epoch touched an account that is gone"));
+    assert!(failure.contains("DIM_ACCOUNTS_CURRENT") && failure.contains("verify"), "{failure}");
+    attempt.warehouse.forget(&["DIM_ACCOUNTS_CURRENT".to_owned()]).await.unwrap();
+    attempt.known = None;
+    attempt.adopted = BTreeSet::from(["DIM_ACCOUNTS_CURRENT".to_owned()]);
+    let pushing = Pushing::new(&one, target).await;
+    pushing.until_pushed(&mut attempt, one.last()).await;
+    pushing.assert_same(one.last(), "written whole").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_column_is_added_and_a_dropped_one_refused() {
+    let emulator = emulator().await;
+    let lake = BankLake::open(8, 35).await;
+    let target = snowflake(options(&emulator, &CUSTOMERS));
+    let mut attempt = Pushing::new(&lake, target.clone()).await.attempt().await;
+    Pushing::new(&lake, target.clone()).await.until_pushed(&mut attempt, lake.last()).await;
+    attempt.warehouse.close().await;
+
+    let mut files: std::collections::BTreeMap<String, String> =
+        bank_project::FILES.iter().map(|(p, t)| ((*p).to_owned(), (*t).to_owned())).collect();
+    let edit = |files: &mut std::collections::BTreeMap<String, String>, from: &str, to: &str| {
+        let text = files.get_mut("marts/customer_segments.sql").unwrap();
+        assert!(text.contains(from), "{text}");
+        *text = text.replacen(from, to, 1);
+    };
+    edit(&mut files, "from {{ ref('customer_summary') }}", ", 7 as seven from {{ ref('customer_summary') }}");
+    let mut lake = lake.reopen(Some(load(&files))).await;
+    lake.live(5).await;
+    let pushing = Pushing::new(&lake, target.clone()).await;
+    let mut attempt = pushing.attempt().await;
+    pushing.until_pushed(&mut attempt, lake.last()).await;
+    pushing.assert_same(lake.last(), "a column more").await;
+    attempt.warehouse.close().await;
+
+    edit(&mut files, ", 7 as seven ", "");
+    let mut lake = lake.reopen(Some(load(&files))).await;
+    lake.live(5).await;
+    let pushing = Pushing::new(&lake, target).await;
+    let mut attempt = pushing.attempt().await;
+    let refused = pushing.once(&mut attempt, lake.last()).await.unwrap_err().to_string();
+    assert!(refused.contains("SEVEN") && refused.contains("DROP COLUMN"), "{refused}");
+    attempt.policy.allow_dropped_columns = true;
+    pushing.until_pushed(&mut attempt, lake.last()).await;
+    pushing.assert_same(lake.last(), "a column less").await;
+}
+
+fn load(files: &std::collections::BTreeMap<String, String>) -> freshet_sql::project::Project {
+    let target = freshet::pipeline::project::target();
+    freshet_sql::project::Project::load(files, &Default::default(), &|_| None, &target).unwrap()
+}
+
+/// The way of a later generation: an older instance is told, and changes nothing; a transaction that
+/// a killed one left open is ended.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_instances_the_older_is_fenced_and_a_zombies_lock_is_broken() {
+    let emulator = emulator().await;
+    let mut lake = BankLake::open(5, 36).await;
+    let target = snowflake(options(&emulator, &MARTS));
+    let mut old = Pushing::new(&lake, target.clone()).await.attempt().await;
+    Pushing::new(&lake, target.clone()).await.until_pushed(&mut old, lake.last()).await;
+    lake.live(5).await;
+    // Killed inside its transaction: the session stays, with its lock.
+    let requests = {
+        emulator.faults().plan([]);
+        let snapshot = emulator.snapshot().await;
+        let pushing = Pushing::new(&lake, target.clone()).await;
+        let mut probe = pushing.attempt().await;
+        pushing.until_pushed(&mut probe, lake.last()).await;
+        let requests = emulator.faults().requests();
+        probe.warehouse.close().await;
+        emulator.restore(&snapshot).await;
+        requests
+    };
+    let pushing = Pushing::new(&lake, target.clone()).await;
+    let mut killed = pushing.attempt().await;
+    // From the middle of the transaction on, nothing is answered: not even the logout.
+    emulator.faults().plan((requests - 6..requests + 40).map(|n| (n, Fault::LostBefore)));
+    assert!(pushing.once(&mut killed, lake.last()).await.is_err());
+    std::mem::forget(killed);
+    emulator.faults().plan([]);
+    let mut newer = Pushing::new(&lake, target.clone()).await;
+    newer.generation = 2;
+    let mut attempt = newer.attempt().await;
+    newer.until_pushed(&mut attempt, lake.last()).await;
+    newer.assert_same(lake.last(), "over a zombie").await;
+    lake.live(5).await;
+    let pushing = Pushing::new(&lake, target).await;
+    let mut old = pushing.attempt().await;
+    let ended = pushing.once(&mut old, lake.last()).await.unwrap();
+    assert_eq!(ended, Ended::Fenced(2));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn raw_holds_every_event_once_and_stages_may_be_encrypted() {
+    let emulator = emulator().await;
+    let mut lake = BankLake::open(5, 37).await;
+    let raw = Raw {
+        schema: "RAW".to_owned(),
+        column: "V".to_owned(),
+        time_column: "INGESTED_AT".to_owned(),
+        tables: Vec::new(),
+    };
+    let mut wanted = options(&emulator, &MARTS);
+    wanted.raw = Some(raw);
+    wanted.stage_encryption = StageEncryption::Full;
+    let target = snowflake(wanted);
+    let mut attempt = Pushing::new(&lake, target.clone()).await.attempt().await;
+    for _ in 0..4 {
+        let pushing = Pushing::new(&lake, target.clone()).await;
+        pushing.until_pushed(&mut attempt, lake.last()).await;
+        lake.live(6).await;
+    }
+    let pushing = Pushing::new(&lake, target).await;
+    emulator.faults().plan([(14, Fault::GoneAfter), (30, Fault::LostAfter)]);
+    pushing.until_pushed(&mut attempt, lake.last()).await;
+    emulator.faults().plan([]);
+    let mut total = 0;
+    for table in ["CUSTOMERS", "ACCOUNTS", "TRANSACTIONS"] {
+        let rows = emulator.ask(&format!("select count(*) from RAW.{table}")).await.unwrap();
+        let stored = lake.last().tables[&format!("raw/{}", table.to_lowercase())].version;
+        assert!(stored > 0);
+        total += number(&rows);
+        let documents = emulator.ask(&format!("select V from RAW.{table}")).await.unwrap();
+        for text in texts(&documents) {
+            let row: serde_json::Value = serde_json::from_str(&text).unwrap();
+            assert!(row["id"].is_number() && row["__op"].is_string(), "{text}");
+        }
+    }
+    assert_eq!(total as u64, lake.last().totals.events);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn history_is_taken_over_before_the_first_push() {
+    let emulator = emulator().await;
+    let lake = BankLake::open(6, 38).await;
+    let history = "create table SNAPSHOTS.CUSTOMERS_SNAPSHOT (\"CUSTOMER_ID\" varchar, \
+        \"FIRST_NAME\" varchar, \"LAST_NAME\" varchar, \"EMAIL\" varchar, \"CREATED_AT\" timestamp_ntz, \
+        \"LOAD_TIMESTAMP\" timestamp_ntz, \"DBT_SCD_ID\" varchar, \"DBT_UPDATED_AT\" timestamp_ntz, \
+        \"DBT_VALID_FROM\" timestamp_ntz, \"DBT_VALID_TO\" timestamp_ntz)";
+    emulator.ask(history).await.unwrap();
+    let (planned, _) = lake.planned().await;
+    let snapshot = planned.models.iter().find(|m| m.name == "customers_snapshot").unwrap();
+    let spec = &snapshot.snapshot.as_ref().unwrap().spec;
+    // Customer 1: an older version, then one that may go on; customer 999 is long gone.
+    let known = "select CUSTOMER_ID, FIRST_NAME, LAST_NAME, EMAIL from ANALYTICS.DIM_CUSTOMERS where CUSTOMER_ID = '1'";
+    let target = snowflake(options(&emulator, &CUSTOMERS));
+    let pushing = Pushing::new(&lake, target.clone()).await;
+    let mut attempt = pushing.attempt().await;
+    pushing.until_pushed(&mut attempt, lake.last()).await;
+    assert_eq!(texts(&emulator.ask(known).await.unwrap()), ["1"]);
+    for values in [
+        "select '1', 'Old', LAST_NAME, EMAIL, null as C, null as L, 'a', '2020-01-01 00:00:00' as U, '2020-01-01 00:00:00' as F, '2021-01-01 00:00:00' as T from ANALYTICS.DIM_CUSTOMERS where CUSTOMER_ID = '1'",
+        "select '1', FIRST_NAME, LAST_NAME, EMAIL, null as C, null as L, 'b', '2021-01-01 00:00:00' as U, '2021-01-01 00:00:00' as F, null as T from ANALYTICS.DIM_CUSTOMERS where CUSTOMER_ID = '1'",
+        "values ('999', 'Gone', 'Gone', 'g@x', null, null, 'c', '2019-01-01 00:00:00', '2019-01-01 00:00:00', null)",
+    ] {
+        emulator.ask(&format!("insert into SNAPSHOTS.CUSTOMERS_SNAPSHOT {values}")).await.unwrap();
+    }
+    let store = lake.store();
+    let warehouse = attempt.warehouse.as_mut();
+    let table = "SNAPSHOTS.CUSTOMERS_SNAPSHOT";
+    let done = import::import(warehouse, &store, "customers_snapshot", spec, table).await.unwrap();
+    assert_eq!((done.versions, done.open), (3, 2));
+    let again = import::import(warehouse, &store, "customers_snapshot", spec, table).await;
+    assert!(again.unwrap_err().to_string().contains("taken over before"));
+    warehouse.close().await;
+
+    let mut lake = lake.reopen(None).await;
+    assert!(lake.pipeline.wants_rebuild());
+    lake.live(3).await;
+    let pushing = Pushing::new(&lake, target).await;
+    let mut attempt = pushing.attempt().await;
+    pushing.until_pushed(&mut attempt, lake.last()).await;
+    pushing.assert_same(lake.last(), "with its history").await;
+    let ask = async |sql: &str| texts(&emulator.ask(sql).await.unwrap());
+    let versions = "select FIRST_NAME from ANALYTICS.DIM_CUSTOMERS where CUSTOMER_ID = '1' and EFFECTIVE_FROM < '2025-01-01 00:00:00' order by EFFECTIVE_FROM";
+    assert_eq!(ask(versions).await.len(), 2);
+    let gone = "select cast(IS_CURRENT as varchar) from ANALYTICS.DIM_CUSTOMERS where CUSTOMER_ID = '999'";
+    assert_eq!(ask(gone).await, ["false"]);
+}
+
+/// The same lake to a SQLite file: the other target of the same face.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_local_file_holds_the_same_rows_and_refuses_the_same_things() {
+    let mut lake = BankLake::open(20, 39).await;
+    let path = lake.folder.path().join("warehouse.sqlite");
+    let target = Target::Local(Local { path: path.clone(), policy: Policy::default() });
+    let mut attempt = Pushing::new(&lake, target.clone()).await.attempt().await;
+    for epoch in 0..15 {
+        if epoch > 0 {
+            lake.live(5).await;
+        }
+        let pushing = Pushing::new(&lake, target.clone()).await;
+        assert!(pushing.until_pushed(&mut attempt, lake.last()).await.is_empty());
+        pushing.assert_same(lake.last(), &format!("epoch {epoch}")).await;
+    }
+    let other = BankLake::open(3, 40).await;
+    let pushing = Pushing::new(&other, target).await;
+    let mut attempt = pushing.attempt().await;
+    let refused = pushing.once(&mut attempt, other.last()).await.unwrap_err().to_string();
+    assert!(refused.contains("another lake"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_login_needs_the_right_secret_and_the_setup_asks_for_little() {
+    let options_of = Options { secret: Some("rose".to_owned()), ..Options::default() };
+    let emulator = Emulator::start(0, options_of).await.unwrap();
+    let lake = BankLake::open(3, 41).await;
+    let pushing = Pushing::new(&lake, snowflake(options(&emulator, &MARTS))).await;
+    let mut attempt = pushing.attempt().await;
+    let refused = pushing.once(&mut attempt, lake.last()).await.unwrap_err();
+    assert!(refused.to_string().contains("390100") && !refused.to_string().contains("tulip"));
+    assert_eq!(refused.exit_code(), 3);
+    let Target::Snowflake(target, _) = &pushing.target else { panic!("not Snowflake") };
+    let target = freshet::publish::options::Snowflake {
+        authenticator: Authenticator::KeyPair,
+        ..target.as_ref().clone()
+    };
+    let script = setup::script(&target, &pushing.contracts, Some("REPORT"));
+    for wanted in ["AUTO_SUSPEND = 60", "RSA_PUBLIC_KEY", "TYPE = SERVICE", "QUERY_TAG", "Key of the transaction"] {
+        assert!(script.contains(wanted), "{wanted}\n{script}");
+    }
+    for unwanted in ["ACCOUNTADMIN", "OWNERSHIP", "ALL PRIVILEGES"] {
+        assert!(!script.contains(unwanted), "{unwanted}");
+    }
+}
