@@ -219,6 +219,9 @@ pub struct PublishPush {
     /// Tables whose rows may be replaced although freshet did not write them
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     pub overwrite: Vec<String>,
+    /// Push as of this epoch [default: the last]
+    #[arg(long, value_name = "N")]
+    pub epoch: Option<u64>,
     /// Push although data tests fail or the target is held
     #[arg(long)]
     pub force: bool,

@@ -158,7 +158,12 @@ async fn status(config: &Config, json: bool) -> Result<ExitCode> {
 }
 
 async fn push(config: &Config, options: &PublishPush) -> Result<ExitCode> {
-    let desk = Desk::open(config, &options.to).await?;
+    let mut desk = Desk::open(config, &options.to).await?;
+    if let Some(epoch) = options.epoch {
+        let found = recover::at(&desk.store, epoch).await?;
+        let missing = || Error::invalid(format!("the lake keeps no epoch {epoch}"));
+        desk.latest = Some(found.ok_or_else(missing)?);
+    }
     let decision = desk.decision()?;
     if !options.force {
         refuse_held(&desk, decision).await?;

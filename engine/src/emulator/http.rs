@@ -73,7 +73,12 @@ const fn is_lost_after(fault: Option<Fault>) -> bool {
     matches!(fault, Some(Fault::LostAfter | Fault::GoneAfter))
 }
 
-async fn log_in(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
+async fn log_in(
+    State(shared): State<Arc<Shared>>,
+    Query(parameters): Parameters,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     let fault = shared.faults.next();
     if let Some(response) = before(fault) {
         return response;
@@ -81,7 +86,7 @@ async fn log_in(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Byt
     if fault == Some(Fault::Refused) {
         return reply(&refused("390422", "Incoming request is not allowed to access Snowflake."));
     }
-    let answer = login::log_in(&mut *shared.world.lock().await, &parse(&headers, &body));
+    let answer = login::log_in(&mut *shared.world.lock().await, &parameters, &parse(&headers, &body));
     if is_lost_after(fault) { lost() } else { reply(&answer) }
 }
 

@@ -1,5 +1,7 @@
 //! Logins: by password, access token, or a token signed by a key pair.
 
+use std::collections::HashMap;
+
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use pkcs8::Document;
@@ -15,7 +17,7 @@ const WRONG: Why = ("390100", "Incorrect username or password was specified.");
 const WRONG_TOKEN: Why = ("390144", "JWT token is invalid.");
 
 /// Answers a login request.
-pub fn log_in(world: &mut World, body: &Value) -> Value {
+pub fn log_in(world: &mut World, place: &HashMap<String, String>, body: &Value) -> Value {
     let data = &body["data"];
     let text = |name: &str| data[name].as_str().unwrap_or_default();
     let mode = match text("AUTHENTICATOR") {
@@ -38,6 +40,9 @@ pub fn log_in(world: &mut World, body: &Value) -> Value {
         return json!({"success": false, "code": code, "message": message, "data": null});
     }
     let (id, session) = world.sessions.open();
+    let named = |name: &str| place.get(name).map(|n| n.trim_matches('"').to_uppercase());
+    session.database = named("databaseName");
+    session.schema = named("schemaName");
     json!({
         "success": true, "code": null, "message": null,
         "data": {
@@ -47,7 +52,8 @@ pub fn log_in(world: &mut World, body: &Value) -> Value {
             "firstLogin": false, "remMeToken": null, "remMeValidityInSeconds": 0,
             "healthCheckInterval": 45, "parameters": [{"name": "AUTOCOMMIT", "value": true}],
             "sessionInfo": {
-                "databaseName": null, "schemaName": null, "warehouseName": "FRESHET",
+                "databaseName": session.database, "schemaName": session.schema,
+                "warehouseName": "FRESHET",
                 "roleName": "FRESHET",
             },
         },

@@ -86,9 +86,9 @@ fn cell(column: &dyn Array, row: usize) -> Value {
                 (true, 1..) => {
                     let back = 1_000_000 - rest;
                     let sign = if seconds == -1 { "-" } else { "" };
-                    json!(format!("{sign}{}.{back:06}000", seconds + 1))
+                    json!(format!("{sign}{}.{back:06}", seconds + 1))
                 }
-                _ => json!(format!("{seconds}.{rest:06}000")),
+                _ => json!(format!("{seconds}.{rest:06}")),
             }
         }
         DataType::Int64 => json!(column.as_primitive::<Int64Type>().value(row).to_string()),

@@ -27,6 +27,9 @@ const LOCKED: [&str; 3] = ["000625", "000626", "200001"];
 /// A table, schema or other object is not there, or not for this role.
 const ABSENT: [&str; 2] = ["002003", "002043"];
 
+/// The role may not.
+const DENIED: &str = "003001";
+
 /// What came back.
 #[derive(Debug)]
 pub enum Answer {
@@ -108,7 +111,13 @@ impl Refusal {
         if busy || LOGIN_CODES.contains(&number) {
             return Error::Unavailable { what: text, cause: None };
         }
-        Error::failed(text)
+        let error = Error::failed(text);
+        if self.is_absent() || self.code == DENIED {
+            return error.with_hint(
+                "`freshet publish setup --print` writes what an administrator has to make and grant",
+            );
+        }
+        error
     }
 }
 

@@ -85,7 +85,12 @@ impl Session {
         for (name, value) in credentials.proof(&options.account, &options.user)? {
             data[name] = value;
         }
-        let place = [("warehouse", &options.warehouse), ("roleName", &options.role)];
+        let place = [
+            ("warehouse", &options.warehouse),
+            ("roleName", &options.role),
+            ("databaseName", &options.database),
+            ("schemaName", &options.state_schema),
+        ];
         let place: Vec<(&str, &str)> = place.iter().map(|(k, v)| (*k, v.as_str())).collect();
         let answer = self.send(QueryType::LoginRequest, &place, None, json!({"data": data})).await?;
         let answered = |name: &str| answer["data"][name].as_str().map(str::to_owned);

@@ -123,9 +123,10 @@ impl Names {
         self.within(&self.state, name)
     }
 
-    /// The temporary table that a mart's rows are loaded into.
+    /// The temporary table that a mart's rows are loaded into: in the session's own schema, which is
+    /// that of ledger and stage.
     pub fn load(&self, name: &str) -> String {
-        self.own(&format!("LOAD_{name}"))
+        ident(&format!("LOAD_{name}"))
     }
 
     /// A folder of the stage.
@@ -274,7 +275,7 @@ impl Names {
         let values = names.iter().map(|n| format!("S.{}", ident(n))).collect::<Vec<_>>();
         let operation = ident(OPERATION);
         format!(
-            "MERGE INTO {} AS T USING {} AS S ON {} \
+            "MERGE INTO {} AS T USING (SELECT * FROM {}) AS S ON {} \
              WHEN MATCHED AND S.{operation} = 'D' THEN DELETE \
              WHEN MATCHED AND S.{operation} = 'U' THEN UPDATE SET {} \
              WHEN NOT MATCHED AND S.{operation} = 'U' THEN INSERT ({}) VALUES ({})",
@@ -394,7 +395,7 @@ impl Names {
     /// When the push became visible: a moment after its COMMIT.
     pub fn visible(&self) -> String {
         format!(
-            "UPDATE {} SET \"VISIBLE_AT\" = CAST(CURRENT_TIMESTAMP() AS TIMESTAMP_NTZ) \
+            "UPDATE {} SET \"VISIBLE_AT\" = SYSDATE() \
              WHERE \"VISIBLE_AT\" IS NULL",
             self.own("EPOCHS")
         )

@@ -112,9 +112,14 @@ fn numbered(request: &mut Request, try_number: usize) {
     }
 }
 
-fn is_transient(status: StatusCode) -> bool {
-    status.is_server_error()
-        || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
+/// No answer at all: an error that says its code in JSON is one, whatever its status.
+fn is_transient(response: &Response) -> bool {
+    let status = response.status();
+    let kind = response.headers().get(reqwest::header::CONTENT_TYPE);
+    let says_why = kind.is_some_and(|k| k.as_bytes().starts_with(b"application/json"));
+    let failed = status.is_server_error()
+        || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT);
+    failed && !says_why
 }
 
 #[async_trait::async_trait]
@@ -134,7 +139,7 @@ impl Middleware for Outbound {
             let answer = next.clone().run(copy, extensions).await;
             let last = tried + 1 >= self.tries;
             match answer {
-                Ok(response) if !is_transient(response.status()) => return Ok(response),
+                Ok(response) if !is_transient(&response) => return Ok(response),
                 Ok(response) if last => {
                     return Err(reqwest_middleware::Error::middleware(NoAnswer(response.status())));
                 }
