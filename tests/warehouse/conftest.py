@@ -20,7 +20,7 @@ def lake(bank_lake, tmp_path):
 @pytest.fixture
 def emulator(freshet):
     from warehouse.servers import Emulator
-    server = Emulator(freshet).start()
+    server = Emulator(freshet, "--lock-timeout-ms", "300").start()
     yield server
     server.remove()
 

@@ -298,6 +298,9 @@ pub struct Emulator {
     /// The variable that holds the password or token that others must know
     #[arg(long, value_name = "NAME")]
     pub secret_env: Option<String>,
+    /// Milliseconds that a statement waits for a lock
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub lock_timeout_ms: u64,
     /// Keep staged files in this folder, as they came
     #[arg(long, value_name = "DIR")]
     pub keep_files: Option<PathBuf>,

@@ -22,7 +22,7 @@ pub async fn run(options: &Arguments) -> Result<ExitCode> {
     let made = Options {
         public_key,
         secret: secret.transpose()?,
-        lock_timeout_ms: 0,
+        lock_timeout_ms: options.lock_timeout_ms,
         keep_files: options.keep_files.clone(),
     };
     let emulator = Emulator::start(options.port, made).await?;

@@ -182,7 +182,9 @@ async fn push(config: &Config, options: &PublishPush) -> Result<ExitCode> {
         let rows_max = attempt.policy.pending_rows_max;
         let mut pending =
             cursor::waiting(store, target, &desk.contracts, span, rows_max).await?;
-        if from == Some(decision.epoch) && pending.is_empty()? {
+        let known = |c: &Contract| standing.ledger.contains_key(&c.table);
+        let complete = desk.contracts.iter().all(known);
+        if from == Some(decision.epoch) && complete && pending.is_empty()? {
             println!("the target holds epoch {} already", decision.epoch);
             return Ok(ExitCode::SUCCESS);
         }

@@ -29,7 +29,6 @@ impl From<Failure> for Stop {
 pub async fn push(snowflake: &mut Snowflake, push: &Push) -> Result<Pushed> {
     let before = snowflake.requests();
     let mut cost = Cost { rows: push.rows_sent() as u64, ..Cost::default() };
-    record_time(snowflake).await?;
     let began = Instant::now();
     let staged = load_all(snowflake, push, &mut cost).await;
     if let Err(error) = staged {
@@ -71,19 +70,12 @@ async fn roll_back(snowflake: &mut Snowflake) -> std::result::Result<(), Failure
     }
 }
 
-/// The moment at which the push before became visible, where a crash left it out.
-async fn record_time(snowflake: &mut Snowflake) -> Result<()> {
-    if snowflake.time_due {
-        let sql = snowflake.names.visible();
-        snowflake.run(&sql, "recording when a push became visible").await?;
-        snowflake.time_due = false;
-    }
-    Ok(())
-}
-
+/// The moment at which the push became visible is told, and its files go.
 async fn tidy(snowflake: &mut Snowflake, push: &Push) -> Result<()> {
+    let visible = snowflake.names.visible();
+    snowflake.run(&visible, "recording when a push became visible").await?;
+    snowflake.time_due = false;
     failpoint::hit("pushed");
-    record_time(snowflake).await?;
     let remove = format!("REMOVE {}", snowflake.names.staged(&format!("{}/", push.lake)));
     snowflake.run(&remove, "removing staged files").await.map(|_| ())
 }
@@ -199,6 +191,11 @@ async fn transaction(snowflake: &mut Snowflake, push: &Push) -> std::result::Res
     let strange = facts.lake.as_ref().is_some_and(|lake| *lake != push.lake);
     if strange || facts.pushed() != push.from {
         return Err(Stop::Ended(Pushed::Moved));
+    }
+    if snowflake.time_due {
+        // A crash left out when the push before became visible: before this one does, at the latest.
+        let visible = snowflake.names.visible();
+        say(snowflake, &visible).await?;
     }
     for table in &push.tables {
         apply(snowflake, table).await?;

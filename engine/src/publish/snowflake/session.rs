@@ -19,6 +19,9 @@ use crate::publish::options::Snowflake;
 /// Pauses between two questions whether a statement is done; the server itself waits up to 45 s.
 const POLL_PAUSE: Duration = Duration::from_millis(200);
 
+/// Seconds that a statement waits for another push's end; Snowflake's own default is half a day.
+const LOCK_SECONDS_MAX: u64 = 30;
+
 /// Why a statement has no result.
 #[derive(Debug)]
 pub enum Failure {
@@ -74,6 +77,7 @@ impl Session {
                 "QUERY_TAG": super::text::QUERY_TAG,
                 "TIMEZONE": "UTC",
                 "AUTOCOMMIT": true,
+                "LOCK_TIMEOUT": LOCK_SECONDS_MAX,
                 "GO_QUERY_RESULT_FORMAT": "JSON",
                 "STATEMENT_TIMEOUT_IN_SECONDS": options.statement_seconds_max,
                 "CLIENT_VALIDATE_DEFAULT_PARAMETERS": false,
