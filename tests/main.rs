@@ -6,7 +6,7 @@
 //!
 //! What needs real servers or other engines' eyes is Python, beside this file.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests may end a test")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may end a test")]
 
 #[path = "publish/mod.rs"]
 mod publish;

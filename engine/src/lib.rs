@@ -4,10 +4,10 @@
 //! once, in the order of the line; [`pipeline`] is the only file that names them all.
 //!
 //! ```text
-//! Kafka ─ source ─ envelope ─ epoch ─ lake ─ transform ─ checkpoint ─ (publish) ─ Snowflake
-//!         records  typed      cut at  raw    dbt models  one object
-//!         at own   changes    source  and    in graph    decides,
-//!         offsets             commits current order      then applied
+//! Kafka ─ source ─ envelope ─ epoch ─ lake ─ transform ─ checkpoint ─ publish ─ Snowflake
+//!         records  typed      cut at  raw    dbt models  one object   net changes,
+//!         at own   changes    source  and    in graph    decides,     one transaction
+//!         offsets             commits current order      then applied beside a ledger
 //! ```
 //!
 //! # The life of a change
@@ -32,12 +32,16 @@
 //! 8. [`checkpoint`] writes one object, `_freshet/epochs/N`, if it is absent: offsets, verdicts, and
 //!    the exact bytes of every table's next log entry. From here on the epoch is done. The entries
 //!    are put side by side; whatever a crash leaves out, the next start puts.
+//! 9. [`publish`] folds the epoch's changes of marts into what waits for each target, and pushes it
+//!    when the policy says so: beside the loop, which never waits for it. The target's ledger alone says
+//!    what was done. [`emulator`] stands in for Snowflake in tests, benchmarks and the demo.
 //!
 //! # Invariants
 //!
 //! - A station imports only stations to its left (a test reads the imports). [`error`], [`clock`] and
 //!   [`failpoint`] stand left of all.
-//! - rdkafka stays in [`source`], deltalake in [`lake`], `SessionContext` in `freshet_sql::plan`. Only
+//! - rdkafka stays in [`source`], deltalake in [`lake`], `SessionContext` in `freshet_sql::plan`,
+//!   snowflake-api and rusqlite in [`publish`]. Only
 //!   [`clock`] reads the machine's clock.
 //! - Nothing writes into a `_delta_log` but `checkpoint::apply`, and it writes decided bytes only. No
 //!   operation of delta-rs that commits is ever called.

@@ -2,30 +2,22 @@
 
 use std::sync::Arc;
 
-use freshet::bank::debezium::message::Message;
-use freshet::bank::debezium::options::RenderOptions;
-use freshet::bank::debezium::renderer::Renderer;
-use freshet::bank::teller::Bank;
 use freshet::checkpoint;
 use freshet::checkpoint::decision::Decision;
 use freshet::cli::bank_project;
+use freshet::cli::bench::life::Life;
 use freshet::clock::ManualClock;
 use freshet::envelope;
-use freshet::envelope::change::Parsed;
-use freshet::envelope::parse::Parser;
 use freshet::epoch::content::Epoch;
-use freshet::epoch::loading::{CutState, Phase};
 use freshet::lake::options::Options as LakeOptions;
 use freshet::lake::store::Store;
 use freshet::pipeline::catalog::Catalog;
 use freshet::pipeline::{Pipeline, Settings};
-use freshet::source::record::Record;
 use freshet::transform::plan::Planned;
 use freshet_sql::project::Project;
 
 /// 2026-01-01 00:00 UTC.
 const START_US: i64 = 1_767_225_600_000_000;
-const SECOND_US: i64 = 1_000_000;
 
 pub struct BankLake {
     pub folder: tempfile::TempDir,
@@ -35,11 +27,7 @@ pub struct BankLake {
     /// The books in cents after each decision.
     pub books: Vec<i64>,
     clock: ManualClock,
-    bank: Bank,
-    renderer: Renderer,
-    parser: Parser,
-    now_us: i64,
-    offset: i64,
+    life: Life,
 }
 
 impl BankLake {
@@ -49,71 +37,30 @@ impl BankLake {
         Self::open_with(project, customers, seed).await
     }
 
-    pub async fn open_with(project: Project, customers: u32, seed: u64) -> Self {
+    async fn open_with(project: Project, customers: u32, seed: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = ManualClock::default();
         clock.set_us(START_US);
         let pipeline = Pipeline::open(&project, settings(&folder, &clock)).await.unwrap();
-        let mut bank = Bank::new(seed);
-        bank.open(customers, START_US);
-        let mut lake = Self {
-            folder,
-            project,
-            pipeline,
-            decisions: Vec::new(),
-            books: Vec::new(),
-            clock,
-            bank,
-            renderer: Renderer::new(RenderOptions::default()),
-            parser: Parser::new(envelope::options::Options::default()),
-            now_us: START_US,
-            offset: 0,
-        };
-        let read = lake.renderer.initial_read(lake.bank.ledger(), START_US);
+        let mut life = Life::new(seed, customers, START_US);
+        let read = life.initial();
+        let (decisions, books) = (Vec::new(), Vec::new());
+        let mut lake = Self { folder, project, pipeline, decisions, books, clock, life };
         lake.step(read).await;
         lake
     }
 
     /// One more epoch of so many transactions.
     pub async fn live(&mut self, transactions: usize) {
-        let mut messages = Vec::new();
-        for _ in 0..transactions {
-            self.now_us += SECOND_US;
-            let transaction = self.bank.next(self.now_us);
-            messages.extend(self.renderer.render(&transaction, self.now_us));
-        }
-        self.step(messages).await;
+        let epoch = self.life.next(transactions);
+        self.step(epoch).await;
     }
 
-    async fn step(&mut self, messages: Vec<Message>) {
-        let mut changes = Vec::new();
-        for message in messages {
-            self.offset += 1;
-            let record = Record {
-                topic: message.topic.clone(),
-                partition: 0,
-                offset: self.offset,
-                timestamp_ms: message.timestamp_ms,
-                key: message.key,
-                value: message.value,
-                headers: Vec::new(),
-            };
-            if let Parsed::Change(change) = self.parser.parse(&record) {
-                changes.push(*change);
-            }
-        }
-        self.clock.set_us(self.now_us);
-        let state = CutState { phase: Phase::Done, ..CutState::default() };
-        let epoch = Epoch {
-            rows: changes.len(),
-            first_commit_us: changes.iter().map(|c| c.commit_us).min(),
-            last_commit_us: changes.iter().map(|c| c.commit_us).max(),
-            changes,
-            ..Epoch::empty(state)
-        };
+    async fn step(&mut self, epoch: Epoch) {
+        self.clock.set_us(self.life.now_us());
         self.pipeline.step(&epoch).await.unwrap();
         self.decisions.push(self.pipeline.last().unwrap().clone());
-        self.books.push(self.bank.books_cents());
+        self.books.push(self.life.books_cents());
     }
 
     pub fn store(&self) -> Store {
@@ -126,8 +73,7 @@ impl BankLake {
 
     /// The project, planned on its sources.
     pub async fn planned(&self) -> (Planned, Catalog) {
-        let catalog =
-            Catalog::of(&self.project, &envelope::options::Options::default()).unwrap();
+        let catalog = Catalog::of(&self.project, &envelope::options::Options::default()).unwrap();
         let columns: Vec<_> = catalog.iter().map(|(_, t)| t.columns()).collect();
         (Planned::new(&self.project, &columns).await.unwrap(), catalog)
     }

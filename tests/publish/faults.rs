@@ -48,10 +48,8 @@ impl Bench<'_> {
         let requests = self.emulator.faults().requests();
         self.emulator.faults().plan([]);
         // A time that a fault left out is recorded before the next push.
-        let sql = format!(
-            "select count(*) from BANKING.FRESHET.EPOCHS where \"EPOCH\" = {}",
-            self.epoch
-        );
+        let sql =
+            format!("select count(*) from BANKING.FRESHET.EPOCHS where \"EPOCH\" = {}", self.epoch);
         assert_eq!(number(&self.emulator.ask(&sql).await.unwrap()), 1, "{context}: EPOCHS");
         self.pushing.assert_same(decision, context).await;
         attempt.warehouse.close().await;

@@ -41,9 +41,16 @@ async fn all_marts_follow_and_only_changed_rows_travel() {
         .ask("select \"ROWS_SENT\" from BANKING.FRESHET.EPOCHS order by \"EPOCH\" desc limit 1")
         .await
         .unwrap();
-    let stored: u64 = lake.last().tables.iter().filter(|(p, _)| p.starts_with("marts/")).map(|(_, t)| t.rows).sum();
+    let stored: u64 = lake
+        .last()
+        .tables
+        .iter()
+        .filter(|(p, _)| p.starts_with("marts/"))
+        .map(|(_, t)| t.rows)
+        .sum();
     assert!((number(&last) as u64) < stored / 2, "{} of {stored} rows", number(&last));
-    let late = emulator.ask("select count(*) from BANKING.FRESHET.EPOCHS where \"VISIBLE_AT\" is null");
+    let late =
+        emulator.ask("select count(*) from BANKING.FRESHET.EPOCHS where \"VISIBLE_AT\" is null");
     assert_eq!(number(&late.await.unwrap()), 0);
 }
 
@@ -60,7 +67,10 @@ async fn rows_that_are_not_ours_stay_until_somebody_says_so() {
     emulator.ask(theirs).await.unwrap();
     let mut attempt = pushing.attempt().await;
     let refused = pushing.once(&mut attempt, lake.last()).await.unwrap_err().to_string();
-    assert!(refused.contains("DIM_ACCOUNTS_CURRENT") && refused.contains("--overwrite"), "{refused}");
+    assert!(
+        refused.contains("DIM_ACCOUNTS_CURRENT") && refused.contains("--overwrite"),
+        "{refused}"
+    );
     let found = counts(&emulator, &["DIM_ACCOUNTS_CURRENT", "FACT_TRANSACTIONS"]).await;
     assert_eq!((found["DIM_ACCOUNTS_CURRENT"], found["FACT_TRANSACTIONS"]), (1, -1));
     attempt.adopted = BTreeSet::from(["DIM_ACCOUNTS_CURRENT".to_owned()]);
@@ -124,7 +134,11 @@ async fn a_new_column_is_added_and_a_dropped_one_refused() {
         assert!(text.contains(from), "{text}");
         *text = text.replacen(from, to, 1);
     };
-    edit(&mut files, "from {{ ref('customer_summary') }}", ", 7 as seven from {{ ref('customer_summary') }}");
+    edit(
+        &mut files,
+        "from {{ ref('customer_summary') }}",
+        ", 7 as seven from {{ ref('customer_summary') }}",
+    );
     let mut lake = lake.reopen(Some(load(&files))).await;
     lake.live(5).await;
     let pushing = Pushing::new(&lake, target.clone()).await;
@@ -143,6 +157,38 @@ async fn a_new_column_is_added_and_a_dropped_one_refused() {
     attempt.policy.allow_dropped_columns = true;
     pushing.until_pushed(&mut attempt, lake.last()).await;
     pushing.assert_same(lake.last(), "a column less").await;
+}
+
+/// A mart without a key is sent whole; one whose key is not unique has its touched keys replaced.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_may_be_absent_or_not_unique() {
+    for (key, sent_whole) in [("", true), (", unique_key='segment'", false)] {
+        let emulator = emulator().await;
+        let lake = BankLake::open(40, 42).await;
+        let mut files: std::collections::BTreeMap<String, String> =
+            bank_project::FILES.iter().map(|(p, t)| ((*p).to_owned(), (*t).to_owned())).collect();
+        let text = files.get_mut("marts/customer_segments.sql").unwrap();
+        *text = text.replacen(", unique_key='customer_id'", key, 1);
+        assert!(!text.contains("unique_key='customer_id'"), "{text}");
+        let mut lake = lake.reopen(Some(load(&files))).await;
+        lake.live(1).await;
+        let target = snowflake(options(&emulator, &["customer_segments"]));
+        let pushing = Pushing::new(&lake, target.clone()).await;
+        let mut attempt = pushing.attempt().await;
+        pushing.until_pushed(&mut attempt, lake.last()).await;
+        for _ in 0..6 {
+            lake.live(3).await;
+            let pushing = Pushing::new(&lake, target.clone()).await;
+            assert!(pushing.until_pushed(&mut attempt, lake.last()).await.is_empty());
+            pushing.assert_same(lake.last(), key).await;
+        }
+        if sent_whole {
+            let last = "select \"ROWS_SENT\" from BANKING.FRESHET.EPOCHS \
+                order by \"EPOCH\" desc limit 1";
+            let rows = lake.last().tables["marts/customer_segments"].rows as i64;
+            assert_eq!(number(&emulator.ask(last).await.unwrap()), rows);
+        }
+    }
 }
 
 fn load(files: &std::collections::BTreeMap<String, String>) -> freshet_sql::project::Project {
@@ -275,7 +321,8 @@ async fn history_is_taken_over_before_the_first_push() {
     let ask = async |sql: &str| texts(&emulator.ask(sql).await.unwrap());
     let versions = "select FIRST_NAME from ANALYTICS.DIM_CUSTOMERS where CUSTOMER_ID = '1' and EFFECTIVE_FROM < '2025-01-01 00:00:00' order by EFFECTIVE_FROM";
     assert_eq!(ask(versions).await.len(), 2);
-    let gone = "select cast(IS_CURRENT as varchar) from ANALYTICS.DIM_CUSTOMERS where CUSTOMER_ID = '999'";
+    let gone =
+        "select cast(IS_CURRENT as varchar) from ANALYTICS.DIM_CUSTOMERS where CUSTOMER_ID = '999'";
     assert_eq!(ask(gone).await, ["false"]);
 }
 
@@ -317,7 +364,13 @@ async fn a_login_needs_the_right_secret_and_the_setup_asks_for_little() {
         ..target.as_ref().clone()
     };
     let script = setup::script(&target, &pushing.contracts, Some("REPORT"));
-    for wanted in ["AUTO_SUSPEND = 60", "RSA_PUBLIC_KEY", "TYPE = SERVICE", "QUERY_TAG", "Key of the transaction"] {
+    for wanted in [
+        "AUTO_SUSPEND = 60",
+        "RSA_PUBLIC_KEY",
+        "TYPE = SERVICE",
+        "QUERY_TAG",
+        "Key of the transaction",
+    ] {
         assert!(script.contains(wanted), "{wanted}\n{script}");
     }
     for unwanted in ["ACCOUNTADMIN", "OWNERSHIP", "ALL PRIVILEGES"] {

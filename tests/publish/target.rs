@@ -69,8 +69,7 @@ impl<'l> Pushing<'l> {
         };
         let (store, name) = (self.lake.store(), self.target.name());
         let span = (standing.pushed(), decision.epoch);
-        let mut pending =
-            cursor::waiting(&store, name, &self.contracts, span, 1_000_000).await?;
+        let mut pending = cursor::waiting(&store, name, &self.contracts, span, 1_000_000).await?;
         attempt.run(&mut pending, decision).await
     }
 

@@ -3,9 +3,15 @@
 //! Definitions alone; the commands themselves stand beside this file. It must never open a file or
 //! decide anything that the configuration decides too: an absent option is `None`.
 
+mod bench;
+mod publish;
+
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+pub use bench::{Bench, Drain, LakeBench, PublishBench};
+pub use publish::{Publish, PublishHold, PublishPush, PublishSetup, PublishTarget};
 
 use crate::config::log::LogFormat;
 
@@ -174,118 +180,6 @@ pub struct Replay {
     pub transaction_topic: Option<String>,
 }
 
-/// `freshet publish`
-#[derive(Debug, Subcommand)]
-pub enum Publish {
-    /// Show what each target holds, what waits, what is held and why, and what it costs
-    Status(PublishStatus),
-    /// Push now what waits, whatever the policy says of the time
-    Push(PublishPush),
-    /// Compare the target's own counts and hashes with the lake's
-    Verify(PublishVerify),
-    /// Write the statements that make role, warehouse, schemas, tables and grants, or run them
-    Setup(PublishSetup),
-    /// Take over the history that a target's snapshot table holds, before the first push
-    Import(PublishImport),
-    /// Hold a target back
-    Hold(PublishHold),
-    /// Let a held target go on
-    Release(PublishTarget),
-    /// Forget what was pushed: the next push writes the tables whole
-    Reset(PublishReset),
-}
-
-/// Which target.
-#[derive(Debug, Clone, Args)]
-pub struct PublishTarget {
-    /// `snowflake` or `local` [default: the one that is configured]
-    #[arg(long, value_name = "NAME")]
-    pub target: Option<String>,
-}
-
-/// `freshet publish status`
-#[derive(Debug, Args)]
-pub struct PublishStatus {
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `freshet publish push`
-#[derive(Debug, Args)]
-pub struct PublishPush {
-    #[command(flatten)]
-    pub to: PublishTarget,
-    /// Tables whose rows may be replaced although freshet did not write them
-    #[arg(long, value_name = "A,B", value_delimiter = ',')]
-    pub overwrite: Vec<String>,
-    /// Push as of this epoch [default: the last]
-    #[arg(long, value_name = "N")]
-    pub epoch: Option<u64>,
-    /// Push although data tests fail or the target is held
-    #[arg(long)]
-    pub force: bool,
-}
-
-/// `freshet publish verify`
-#[derive(Debug, Args)]
-pub struct PublishVerify {
-    #[command(flatten)]
-    pub to: PublishTarget,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `freshet publish setup`
-#[derive(Debug, Args)]
-pub struct PublishSetup {
-    #[command(flatten)]
-    pub to: PublishTarget,
-    /// Print the statements, to be run by an administrator
-    #[arg(long, conflicts_with = "apply", required_unless_present = "apply")]
-    pub print: bool,
-    /// Run those that the configured role may: schemas, tables, ledger and stage
-    #[arg(long)]
-    pub apply: bool,
-    /// The role that the report reads with: it is granted the marts
-    #[arg(long, value_name = "ROLE")]
-    pub reader: Option<String>,
-}
-
-/// `freshet publish import`
-#[derive(Debug, Args)]
-pub struct PublishImport {
-    #[command(flatten)]
-    pub from: PublishTarget,
-    /// The snapshot whose history it is
-    #[arg(long, value_name = "MODEL")]
-    pub snapshot: String,
-    /// The table that holds it, such as SNAPSHOTS.CUSTOMERS_SNAPSHOT
-    #[arg(long, value_name = "TABLE")]
-    pub table: String,
-}
-
-/// `freshet publish hold`
-#[derive(Debug, Args)]
-pub struct PublishHold {
-    #[command(flatten)]
-    pub to: PublishTarget,
-    /// Why, for those who look at the status
-    #[arg(long, value_name = "TEXT")]
-    pub why: String,
-}
-
-/// `freshet publish reset`
-#[derive(Debug, Args)]
-pub struct PublishReset {
-    #[command(flatten)]
-    pub to: PublishTarget,
-    /// Only these tables [default: all]
-    #[arg(long, value_name = "A,B", value_delimiter = ',')]
-    pub tables: Vec<String>,
-}
-
 /// `freshet emulator`
 #[derive(Debug, Args)]
 pub struct Emulator {
@@ -360,76 +254,6 @@ pub struct Generate {
     /// Stop after so many seconds [default: when told to]
     #[arg(long, value_name = "N", value_parser = at_least_one())]
     pub seconds: Option<u64>,
-}
-
-/// `freshet bench`
-#[derive(Debug, Subcommand)]
-pub enum Bench {
-    /// Drain a prefilled topic of a real Kafka: events/s, bytes/s, memory, each station's share
-    Drain(Drain),
-    /// Commit many small epochs to many tables: time per epoch, log size, reload, compaction
-    Lake(LakeBench),
-}
-
-/// `freshet bench drain`
-#[derive(Debug, Args)]
-pub struct Drain {
-    /// The brokers; without them, those of the configuration
-    #[arg(long, value_name = "HOST:PORT,..")]
-    pub brokers: Option<String>,
-    /// Events to fill the topics with before the clock starts; 0 drains what is there
-    #[arg(long, value_name = "N", default_value_t = 3_000_000)]
-    pub events: u64,
-    /// Bytes of one record
-    #[arg(long, value_name = "N", default_value_t = 700)]
-    pub record_bytes: usize,
-    /// Where the lake is made [default: a new folder under the system's temporary one]
-    #[arg(long, value_name = "URL")]
-    pub lake: Option<String>,
-    /// The topics are PREFIX.public.customers and so on
-    #[arg(long, value_name = "PREFIX", default_value = "freshet_bench")]
-    pub prefix: String,
-    /// Fill with updates of the same rows alone, so that what is stored does not grow
-    #[arg(long)]
-    pub same_rows: bool,
-    /// Bytes of waiting records at most, as [epoch] buffer_bytes_max; queues and epochs follow it
-    #[arg(long, value_name = "BYTES", value_parser = at_least_one())]
-    pub buffer_bytes: Option<u64>,
-    /// Also keep the models of this dbt project current [default: raw and current rows alone]
-    #[arg(long, value_name = "DIR")]
-    pub models: Option<PathBuf>,
-    /// The seed of the bank
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub seed: u64,
-    /// Print the result as JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `freshet bench lake`
-#[derive(Debug, Args)]
-pub struct LakeBench {
-    /// A folder or s3://bucket/prefix, new or empty
-    #[arg(long, value_name = "URL")]
-    pub lake: String,
-    /// Delta tables
-    #[arg(long, value_name = "N", default_value_t = 20)]
-    pub tables: usize,
-    /// Epochs to commit
-    #[arg(long, value_name = "N", default_value_t = 10_000)]
-    pub epochs: u64,
-    /// Scattered changes of one epoch, over all tables
-    #[arg(long, value_name = "N", default_value_t = 1_000)]
-    pub changes: usize,
-    /// Rows of each table before the first epoch
-    #[arg(long, value_name = "N", default_value_t = 100_000)]
-    pub rows: u64,
-    /// The seed of the changes
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub seed: u64,
-    /// Print the result as JSON
-    #[arg(long)]
-    pub json: bool,
 }
 
 fn at_least_one() -> clap::builder::RangedU64ValueParser {

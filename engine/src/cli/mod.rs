@@ -7,6 +7,7 @@ pub mod args;
 pub mod bank_project;
 pub mod bench;
 pub mod demo;
+mod desk;
 pub mod emulator;
 pub mod generate;
 pub mod line;
@@ -101,6 +102,10 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode> {
             log(quiet);
             bench::lake::run(options).await
         }
+        Command::Bench(Bench::Publish(options)) => {
+            log(quiet);
+            bench::publish::run(options).await
+        }
     }
 }
 
@@ -126,8 +131,14 @@ fn start_log(arguments: &Arguments, options: LogOptions) {
 }
 
 /// Crates whose debug lines hold tokens or signed addresses stay silent, whatever is asked for.
-const TELLTALES: [&str; 6] =
-    ["snowflake_api=off", "hyper=warn", "hyper_util=warn", "reqwest=warn", "h2=warn", "rustls=warn"];
+const TELLTALES: [&str; 6] = [
+    "snowflake_api=off",
+    "hyper=warn",
+    "hyper_util=warn",
+    "reqwest=warn",
+    "h2=warn",
+    "rustls=warn",
+];
 
 fn hiding_secrets(filter: EnvFilter) -> EnvFilter {
     let directives = TELLTALES.iter().filter_map(|d| d.parse().ok());

@@ -5,128 +5,24 @@
 use std::process::ExitCode;
 
 use super::args::{Publish, PublishPush, PublishSetup, PublishTarget};
+use super::desk::{Desk, chosen, targets};
 use super::publish_print as print;
 use crate::checkpoint::decision::Decision;
 use crate::checkpoint::recover;
 use crate::config::Config;
-use crate::config::secrets::Secret;
 use crate::error::{Error, Result};
 use crate::lake::store::Store;
-use crate::pipeline::catalog::Catalog;
-use crate::pipeline::load::take_imports;
-use crate::pipeline::project;
-use crate::pipeline::publishing::prepare;
-use crate::publish::attempt::{Attempt, Ended};
+use crate::publish::attempt::Ended;
 use crate::publish::contract::Contract;
 use crate::publish::cursor::{self, Cursor};
-use crate::publish::options::{Authenticator, Snowflake};
-use crate::publish::snowflake::credentials::Credentials;
 use crate::publish::snowflake::setup;
 use crate::publish::target::Target;
 use crate::publish::warehouse::Warehouse;
 use crate::publish::{import, lakeside, plan, verify};
-use crate::transform::plan::Planned;
 use crate::transform::report::Verdict;
 
 /// Attempts at a target that another process pushes to as well.
 const ATTEMPTS: usize = 5;
-
-/// Every configured target, with its secrets.
-///
-/// # Errors
-/// `Invalid` for a secret that is not where the configuration says.
-pub fn targets(config: &Config) -> Result<Vec<Target>> {
-    let mut targets = Vec::new();
-    if let Some(options) = &config.publish.snowflake {
-        targets.push(Target::Snowflake(Box::new(options.clone()), credentials(options)?));
-    }
-    if let Some(options) = &config.publish.local {
-        targets.push(Target::Local(options.clone()));
-    }
-    Ok(targets)
-}
-
-fn credentials(options: &Snowflake) -> Result<Credentials> {
-    let named = |what: &str, env: &Option<String>, file: &Option<std::path::PathBuf>| {
-        Secret::named(&format!("[publish.snowflake] {what}"), env.as_deref(), file.as_deref())
-    };
-    let missing = |what: &str| {
-        Error::invalid(format!("[publish.snowflake] names no {what}"))
-            .with_hint(format!("name it by {what}_env or {what}_file"))
-    };
-    match options.authenticator {
-        Authenticator::KeyPair => {
-            let key = named("private_key", &options.private_key_env, &options.private_key_file)?;
-            let key = key.ok_or_else(|| missing("private_key"))?;
-            let passphrase =
-                named("passphrase", &options.passphrase_env, &options.passphrase_file)?;
-            Credentials::key_pair(key.expose(), passphrase.as_ref().map(Secret::expose))
-        }
-        Authenticator::Token | Authenticator::Password => {
-            let secret = named("secret", &options.secret_env, &options.secret_file)?;
-            let secret = secret.ok_or_else(|| missing("secret"))?.expose().to_owned();
-            Ok(match options.authenticator {
-                Authenticator::Token => Credentials::Token(secret),
-                _ => Credentials::Password(secret),
-            })
-        }
-    }
-}
-
-fn chosen(config: &Config, wanted: &PublishTarget) -> Result<Target> {
-    let mut all = targets(config)?;
-    if all.is_empty() {
-        return Err(Error::invalid("freshet.toml has no target to publish to")
-            .with_hint("give it [publish.snowflake] or [publish.local]"));
-    }
-    match &wanted.target {
-        Some(name) => all.into_iter().find(|t| t.name() == name).ok_or_else(|| {
-            Error::invalid(format!("freshet.toml has no [publish.{name}]"))
-                .with_hint("targets are `snowflake` and `local`")
-        }),
-        None if all.len() > 1 => Err(Error::invalid("there are several targets")
-            .with_hint("say which: --target snowflake or --target local")),
-        None => Ok(all.remove(0)),
-    }
-}
-
-/// A lake, a project planned on it, and a target.
-struct Desk {
-    store: Store,
-    planned: Planned,
-    target: Target,
-    contracts: Vec<Contract>,
-    latest: Option<Decision>,
-}
-
-impl Desk {
-    async fn open(config: &Config, wanted: &PublishTarget) -> Result<Self> {
-        let target = chosen(config, wanted)?;
-        let store = Store::open_existing(&config.lake)?;
-        let project = project::load(&config.models.dir, &config.models.vars)?;
-        let catalog = Catalog::of(&project, &config.envelope)?;
-        let columns: Vec<_> = catalog.iter().map(|(_, t)| t.columns()).collect();
-        let mut planned = Planned::new(&project, &columns).await?;
-        take_imports(&store, &mut planned).await?;
-        let (target, contracts) = prepare(&target, &project, &planned, &catalog)?;
-        let latest = recover::latest(&store).await?;
-        Ok(Self { store, planned, target, contracts, latest })
-    }
-
-    fn decision(&self) -> Result<&Decision> {
-        let built = self.latest.as_ref().filter(|d| !d.models.is_empty());
-        built.ok_or_else(|| {
-            Error::invalid(format!("the lake {} has no models yet", self.store.name()))
-                .with_hint("run `freshet catch-up` first")
-        })
-    }
-
-    async fn attempt(&self) -> Result<Attempt> {
-        let lake = lakeside::identity(&self.store).await?;
-        let generation = self.latest.as_ref().map_or(0, |d| d.generation);
-        self.target.attempt(self.store.clone(), lake, generation, self.contracts.clone())
-    }
-}
 
 /// Does what was typed.
 pub async fn run(command: &Publish, config: &Config) -> Result<ExitCode> {
@@ -180,8 +76,7 @@ async fn push(config: &Config, options: &PublishPush) -> Result<ExitCode> {
         }
         let (store, target) = (&desk.store, desk.target.name());
         let rows_max = attempt.policy.pending_rows_max;
-        let mut pending =
-            cursor::waiting(store, target, &desk.contracts, span, rows_max).await?;
+        let mut pending = cursor::waiting(store, target, &desk.contracts, span, rows_max).await?;
         let known = |c: &Contract| standing.ledger.contains_key(&c.table);
         let complete = desk.contracts.iter().all(known);
         if from == Some(decision.epoch) && complete && pending.is_empty()? {
@@ -228,18 +123,12 @@ async fn compare(config: &Config, wanted: &PublishTarget, json: bool) -> Result<
         return Err(Error::invalid(format!("nothing was pushed to {} yet", warehouse.name())));
     };
     let decision = recover::at(&desk.store, epoch).await?.ok_or_else(|| {
-        Error::invalid(format!("the lake keeps epoch {epoch} no more")).with_hint(
-            "push first, or keep more decisions: decisions_kept in [checkpoint]",
-        )
+        Error::invalid(format!("the lake keeps epoch {epoch} no more"))
+            .with_hint("push first, or keep more decisions: decisions_kept in [checkpoint]")
     })?;
-    let found = verify::verify(
-        warehouse.as_mut(),
-        &desk.store,
-        &decision,
-        &desk.contracts,
-        &standing,
-    )
-    .await;
+    let found =
+        verify::verify(warehouse.as_mut(), &desk.store, &decision, &desk.contracts, &standing)
+            .await;
     warehouse.close().await;
     let found = found?;
     print::verified(epoch, &found, json)?;
@@ -253,7 +142,9 @@ async fn set_up(config: &Config, options: &PublishSetup) -> Result<ExitCode> {
             Target::Snowflake(target, _) => {
                 setup::script(target, &desk.contracts, options.reader.as_deref())
             }
-            Target::Local(_) => "-- a local file needs no setup: the first push makes it\n".to_owned(),
+            Target::Local(_) => {
+                "-- a local file needs no setup: the first push makes it\n".to_owned()
+            }
         };
         print::text(&text)?;
         return Ok(ExitCode::SUCCESS);
@@ -262,7 +153,10 @@ async fn set_up(config: &Config, options: &PublishSetup) -> Result<ExitCode> {
     let done = apply(warehouse.as_mut(), &desk).await;
     warehouse.close().await;
     let steps = done?;
-    println!("{}: ledger and stage are there, {steps} tables or columns were made", warehouse.name());
+    println!(
+        "{}: ledger and stage are there, {steps} tables or columns were made",
+        warehouse.name()
+    );
     Ok(ExitCode::SUCCESS)
 }
 

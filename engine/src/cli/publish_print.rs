@@ -13,7 +13,7 @@ use crate::publish::verify::{Difference, Finding};
 use crate::publish::warehouse::Cost;
 
 /// A target's name, what its publisher remembers, and its holds.
-type Told = (&'static str, Cursor, Vec<String>);
+pub type Told = (&'static str, Cursor, Vec<String>);
 
 /// Text as it is.
 pub fn text(text: &str) -> Result<()> {
@@ -30,28 +30,37 @@ pub fn pushed(name: &str, epoch: u64, cost: Cost) {
 
 /// All targets.
 pub fn status(latest: Option<&Decision>, targets: &[Told], as_json: bool) -> Result<()> {
-    let now_us = SystemClock.now_us();
     let epoch = latest.map_or(0, |d| d.epoch);
     if as_json {
-        let one = |(name, cursor, holds): &Told| {
-            json!({
-                "target": name, "holds_epoch": cursor.epoch, "lake_epoch": epoch,
-                "state": cursor.state, "error": cursor.error, "holds": holds,
-                "waiting_to": cursor.waiting_to, "waiting": cursor.waiting,
-                "last": cursor.recent.last(), "mean": cursor.mean(),
-                "credits_per_day": cursor.credits_per_day(now_us),
-            })
-        };
-        return text(&format!("{}\n", targets.iter().map(one).collect::<serde_json::Value>()));
+        return text(&format!("{}\n", self::as_json(epoch, targets)));
     }
     if targets.is_empty() {
-        return text("no target: freshet.toml has neither [publish.snowflake] nor [publish.local]\n");
+        return text(
+            "no target: freshet.toml has neither [publish.snowflake] nor [publish.local]\n",
+        );
     }
-    let mut lines = String::new();
-    for told in targets {
-        lines.push_str(&one_target(epoch, told, now_us));
-    }
-    text(&lines)
+    text(&as_text(epoch, targets))
+}
+
+/// All targets, for scripts.
+pub fn as_json(epoch: u64, targets: &[Told]) -> serde_json::Value {
+    let now_us = SystemClock.now_us();
+    let one = |(name, cursor, holds): &Told| {
+        json!({
+            "target": name, "holds_epoch": cursor.epoch, "lake_epoch": epoch,
+            "state": cursor.state, "error": cursor.error, "holds": holds,
+            "waiting_to": cursor.waiting_to, "waiting": cursor.waiting,
+            "last": cursor.recent.last(), "mean": cursor.mean(),
+            "credits_per_day": cursor.credits_per_day(now_us),
+        })
+    };
+    targets.iter().map(one).collect()
+}
+
+/// All targets, for people.
+pub fn as_text(epoch: u64, targets: &[Told]) -> String {
+    let now_us = SystemClock.now_us();
+    targets.iter().map(|told| one_target(epoch, told, now_us)).collect()
 }
 
 fn one_target(epoch: u64, (name, cursor, holds): &Told, now_us: i64) -> String {

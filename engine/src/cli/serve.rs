@@ -102,7 +102,7 @@ async fn run(
         epoch: config.epoch.clone(),
         transaction_topic: config.kafka.transaction_topic(),
         topics: config.kafka.topics.clone(),
-        publish: super::publish::targets(config)?,
+        publish: super::desk::targets(config)?,
         source: &source,
         ahead: Ahead::Buffer,
         random: None,

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use super::args::Status;
-use super::unprintable;
+use super::{publish_print, unprintable};
 use crate::checkpoint::decision::Decision;
 use crate::checkpoint::recover;
 use crate::clock::{Clock, SystemClock};
@@ -14,6 +14,8 @@ use crate::epoch::loading::Phase;
 use crate::error::Result;
 use crate::lake::options::Options;
 use crate::lake::store::Store;
+use crate::publish::cursor::{self, Cursor};
+use crate::publish::target::TARGETS;
 use crate::transform::report::{Mode, Verdict};
 
 /// Reads and prints.
@@ -23,11 +25,30 @@ pub async fn run(lake: &Options, options: &Status) -> Result<ExitCode> {
     let text = match (&decision, options.json) {
         (None, false) => format!("lake {}\nno epoch yet\n", store.name()),
         (None, true) => format!("{}\n", json!({"lake": store.name(), "epoch": null})),
-        (Some(decision), true) => format!("{}\n", as_json(store.name(), decision)),
-        (Some(decision), false) => as_text(store.name(), decision),
+        (Some(decision), true) => {
+            let mut told = as_json(store.name(), decision);
+            told["publish"] = publish_print::as_json(decision.epoch, &remembered(&store).await?);
+            format!("{told}\n")
+        }
+        (Some(decision), false) => {
+            let targets = remembered(&store).await?;
+            as_text(store.name(), decision) + &publish_print::as_text(decision.epoch, &targets)
+        }
     };
     std::io::stdout().lock().write_all(text.as_bytes()).map_err(unprintable)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What publishers remember of the targets that they ever pushed to.
+async fn remembered(store: &Store) -> Result<Vec<publish_print::Told>> {
+    let mut found = Vec::new();
+    for name in TARGETS {
+        let cursor = Cursor::read(store, name).await?;
+        if cursor != Cursor::default() {
+            found.push((name, cursor, cursor::holds(store, name).await?));
+        }
+    }
+    Ok(found)
 }
 
 fn phase(decision: &Decision) -> &'static str {

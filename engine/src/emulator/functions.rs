@@ -90,9 +90,8 @@ fn texts(array: &ArrayRef) -> Result<StringArray> {
 }
 
 fn hash(array: &ArrayRef) -> Result<ArrayRef> {
-    let one = |text: Option<&str>| {
-        text.map(|t| i128::from(freshet_sql::digest::lower64(t.as_bytes())))
-    };
+    let one =
+        |text: Option<&str>| text.map(|t| i128::from(freshet_sql::digest::lower64(t.as_bytes())));
     let hashes: Decimal128Array = texts(array)?.iter().map(one).collect();
     Ok(Arc::new(hashes.with_precision_and_scale(20, 0)?))
 }

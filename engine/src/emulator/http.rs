@@ -86,7 +86,8 @@ async fn log_in(
     if fault == Some(Fault::Refused) {
         return reply(&refused("390422", "Incoming request is not allowed to access Snowflake."));
     }
-    let answer = login::log_in(&mut *shared.world.lock().await, &parameters, &parse(&headers, &body));
+    let answer =
+        login::log_in(&mut *shared.world.lock().await, &parameters, &parse(&headers, &body));
     if is_lost_after(fault) { lost() } else { reply(&answer) }
 }
 
@@ -174,10 +175,11 @@ async fn statement(
     };
     let answer = match (known, fault) {
         (Some(answer), _) => answer,
-        (None, Some(Fault::Refused)) => {
-            refused("090073", "Warehouse 'FRESHET' cannot be resumed because resource monitor \
-                'FRESHET' has exceeded its quota.")
-        }
+        (None, Some(Fault::Refused)) => refused(
+            "090073",
+            "Warehouse 'FRESHET' cannot be resumed because resource monitor \
+                'FRESHET' has exceeded its quota.",
+        ),
         (None, _) => {
             let text = parse(&headers, &body)["sqlText"].as_str().unwrap_or_default().to_owned();
             let query = uuid::Uuid::new_v4().to_string();

@@ -69,7 +69,12 @@ fn known(options: &Options, given: &str) -> std::result::Result<(), Why> {
 }
 
 /// A signed token must name the account, the user and the key, and not be over.
-fn signed(options: &Options, token: &str, account: &str, user: &str) -> std::result::Result<(), Why> {
+fn signed(
+    options: &Options,
+    token: &str,
+    account: &str,
+    user: &str,
+) -> std::result::Result<(), Why> {
     let part = |n: usize| {
         let part = token.split('.').nth(n).and_then(|p| URL_SAFE_NO_PAD.decode(p).ok());
         part.ok_or(WRONG_TOKEN)
@@ -83,7 +88,11 @@ fn signed(options: &Options, token: &str, account: &str, user: &str) -> std::res
         return Err(WRONG_TOKEN);
     }
     let Some(key) = &options.public_key else {
-        return if issuer.starts_with(&format!("{subject}.SHA256:")) { Ok(()) } else { Err(WRONG_TOKEN) };
+        return if issuer.starts_with(&format!("{subject}.SHA256:")) {
+            Ok(())
+        } else {
+            Err(WRONG_TOKEN)
+        };
     };
     let (_, document) = Document::from_pem(key).map_err(|_| WRONG_TOKEN)?;
     let print = STANDARD.encode(Sha256::digest(document.as_bytes()));

@@ -70,8 +70,12 @@ impl Plan<'_> {
 
     /// The number of the first clause that holds, from 1; 0 for none.
     fn first(clauses: &[&MergeClause]) -> String {
-        let condition = |c: &MergeClause| c.predicate.as_ref().map_or("TRUE".to_owned(), |p| p.to_string());
-        let arms = clauses.iter().enumerate().map(|(i, c)| format!("WHEN {} THEN {}", condition(c), i + 1));
+        let condition =
+            |c: &MergeClause| c.predicate.as_ref().map_or("TRUE".to_owned(), |p| p.to_string());
+        let arms = clauses
+            .iter()
+            .enumerate()
+            .map(|(i, c)| format!("WHEN {} THEN {}", condition(c), i + 1));
         format!("CASE {} ELSE 0 END", arms.collect::<Vec<_>>().join(" "))
     }
 

@@ -11,6 +11,8 @@
 //! on loopback.
 
 mod answer;
+mod copy;
+mod ddl;
 pub mod faults;
 mod files;
 mod functions;

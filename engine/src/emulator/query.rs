@@ -118,7 +118,8 @@ fn columns(world: &World, database: &str) -> Result<RecordBatch, arrow::error::A
             numbers[2].push(column.digits.map(|(_, scale)| scale.into()));
         }
     }
-    let names = ["TABLE_CATALOG", "TABLE_SCHEMA", "TABLE_NAME", "COLUMN_NAME", "DATA_TYPE", "COMMENT"];
+    let names =
+        ["TABLE_CATALOG", "TABLE_SCHEMA", "TABLE_NAME", "COLUMN_NAME", "DATA_TYPE", "COMMENT"];
     let texts = names.into_iter().zip(texts.map(|t| Arc::new(StringArray::from(t)) as ArrayRef));
     let names = ["ORDINAL_POSITION", "NUMERIC_PRECISION", "NUMERIC_SCALE"];
     let numbers = names.into_iter().zip(numbers.map(|n| Arc::new(Int64Array::from(n)) as ArrayRef));

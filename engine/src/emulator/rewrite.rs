@@ -41,7 +41,9 @@ fn quoted_words(sql: &str) -> std::result::Result<String, Refused> {
     let mut text = String::with_capacity(sql.len() + 64);
     for (at, token) in tokens.iter().enumerate() {
         match token {
-            Token::Word(word) if word.quote_style.is_none() && word.keyword == Keyword::NoKeyword => {
+            Token::Word(word)
+                if word.quote_style.is_none() && word.keyword == Keyword::NoKeyword =>
+            {
                 let rest = tokens[at + 1..].iter().find(|t| !matches!(t, Token::Whitespace(_)));
                 let is_call = matches!(rest, Some(Token::LParen));
                 // A type's name is a call by its looks: NUMBER(18,2).
@@ -91,7 +93,11 @@ pub fn flat(name: &str) -> ObjectName {
 }
 
 /// Makes names whole and flat, types DataFusion's; the tables named.
-pub fn flatten(statement: &mut Statement, place: &Place, known: &dyn Fn(&str) -> bool) -> Vec<String> {
+pub fn flatten(
+    statement: &mut Statement,
+    place: &Place,
+    known: &dyn Fn(&str) -> bool,
+) -> Vec<String> {
     let mut flattener = Flattener { place, known, found: Vec::new() };
     let _ = statement.visit(&mut flattener);
     flattener.found

@@ -3,17 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::datatypes::{Field, Schema};
-use sqlparser::ast::{
-    AlterColumnOperation, AlterTableOperation, ColumnDef, ColumnOption, CreateTable,
-    CreateTableOptions, SqlOption, Statement,
-};
+use arrow::datatypes::Schema;
+use sqlparser::ast::Statement;
 
 use super::answer::{Outcome, Refused, absent, compilation, said};
 use super::rewrite::{self, Place};
 use super::sessions::SessionId;
-use super::tables::{Column, Table};
-use super::{Shared, World, merge, query, show, types, write};
+use super::{Shared, World, copy, ddl, merge, query, show, write};
 
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -62,8 +58,10 @@ pub async fn run(shared: &Shared, session: Option<SessionId>, sql: &str) -> Outc
             let gone = world.files.remove(&path.join("/"));
             said(&format!("{gone} removed"))
         }
-        ["CREATE", ..] if !upper.contains(" TABLE ") => create_object(&mut world, sql, &upper, &place),
-        ["COPY", ..] => copy(shared, world, session, sql, &place).await,
+        ["CREATE", ..] if !upper.contains(" TABLE ") => {
+            create_object(&mut world, sql, &upper, &place)
+        }
+        ["COPY", ..] => load(shared, world, session, sql, &place).await,
         ["SELECT" | "WITH", ..] => query::select(&world, session, sql, &place).await,
         _ => parsed(shared, world, session, sql, &place).await,
     }
@@ -71,7 +69,8 @@ pub async fn run(shared: &Shared, session: Option<SessionId>, sql: &str) -> Outc
 
 fn place(world: &mut World, session: SessionId) -> Place {
     let known = world.sessions.get(session);
-    let of = |name: Option<&String>, default: &str| name.cloned().unwrap_or_else(|| default.to_owned());
+    let of =
+        |name: Option<&String>, default: &str| name.cloned().unwrap_or_else(|| default.to_owned());
     Place {
         database: of(known.as_ref().and_then(|s| s.database.as_ref()), "BANKING"),
         schema: of(known.as_ref().and_then(|s| s.schema.as_ref()), "PUBLIC"),
@@ -95,8 +94,7 @@ fn use_name(world: &mut World, session: SessionId, kind: &str, name: &str) {
 fn staged(text: &str, place: &Place) -> [String; 2] {
     let text = text.trim_start_matches('@');
     let (stage, folder) = text.split_once('/').unwrap_or((text, ""));
-    let parts: Vec<String> =
-        stage.split('.').map(|p| p.trim_matches('"').to_uppercase()).collect();
+    let parts: Vec<String> = stage.split('.').map(|p| p.trim_matches('"').to_uppercase()).collect();
     let stage = match parts.as_slice() {
         [name] => format!("{}.{}.{name}", place.database, place.schema),
         [schema, name] => format!("{}.{schema}.{name}", place.database),
@@ -152,7 +150,9 @@ async fn unlocked<'w>(
         let released = shared.released.notified();
         drop(world);
         if tokio::time::timeout_at(until, released).await.is_err() {
-            let message = format!("statement aborted because the number of waiters for '{name}' or the lock timeout was exceeded");
+            let message = format!(
+                "statement aborted because the number of waiters for '{name}' or the lock timeout was exceeded"
+            );
             return Err(Refused { code: "000625", state: "57014", message });
         }
         world = shared.world.lock().await;
@@ -160,7 +160,7 @@ async fn unlocked<'w>(
     Ok(world)
 }
 
-async fn copy(
+async fn load(
     shared: &Shared,
     world: Held<'_>,
     session: SessionId,
@@ -168,13 +168,14 @@ async fn copy(
     place: &Place,
 ) -> Outcome {
     let words: Vec<&str> = sql.split_whitespace().collect();
-    let (Some(table), Some(from)) = (words.get(2), words.iter().find(|w| w.starts_with('@'))) else {
+    let (Some(table), Some(from)) = (words.get(2), words.iter().find(|w| w.starts_with('@')))
+    else {
         return Err(compilation("copy what, and where from?"));
     };
     let [name, _] = staged(table, place);
     let path = staged(from, place).join("/");
     let mut world = unlocked(shared, world, session, &name).await?;
-    write::copy(&mut world, session, &name, &path)
+    copy::copy(&mut world, session, &name, &path)
 }
 
 async fn parsed(
@@ -198,14 +199,14 @@ async fn parsed(
         Statement::CreateTable(create) => {
             world.tables.commit(session);
             shared.released.notify_waiters();
-            create_table(world, session, &create, place)
+            ddl::create_table(world, session, &create, place)
         }
         Statement::AlterTable(alter) => {
             world.tables.commit(session);
             shared.released.notify_waiters();
             let name = rewrite::whole(&alter.name, place);
             for operation in &alter.operations {
-                alter_table(world, session, &name, operation)?;
+                ddl::alter_table(world, session, &name, operation)?;
             }
             said("Statement executed successfully.")
         }
@@ -221,99 +222,4 @@ async fn parsed(
         }
         _ => Err(compilation("the emulator does not know this statement")),
     }
-}
-
-fn column(def: &ColumnDef) -> std::result::Result<(Column, Field), Refused> {
-    let text = def.data_type.to_string();
-    let (kind, digits, arrow) = types::declared(&text)
-        .ok_or_else(|| compilation(format!("the emulator does not know the type {text}")))?;
-    let comment = def.options.iter().find_map(|o| match &o.option {
-        ColumnOption::Comment(text) => Some(text.clone()),
-        _ => None,
-    });
-    let name = rewrite::ident(&def.name);
-    let field = Field::new(&name, arrow, true);
-    Ok((Column { name, kind: kind.to_owned(), digits, comment: comment.unwrap_or_default() }, field))
-}
-
-fn create_table(
-    world: &mut World,
-    session: SessionId,
-    create: &CreateTable,
-    place: &Place,
-) -> Outcome {
-    let name = rewrite::whole(&create.name, place);
-    if create.if_not_exists && world.tables.get(session, &name).is_some() {
-        return said(&format!("{name} already exists, statement succeeded."));
-    }
-    let made: Result<Vec<_>, _> = create.columns.iter().map(column).collect();
-    let (columns, fields): (Vec<Column>, Vec<Field>) = made?.into_iter().unzip();
-    let comment = match &create.table_options {
-        CreateTableOptions::Plain(options) | CreateTableOptions::With(options) => {
-            options.iter().find_map(|o| match o {
-                SqlOption::Comment(text) => Some(text.to_string()),
-                _ => None,
-            })
-        }
-        _ => None,
-    };
-    let table = Table {
-        columns,
-        schema: Arc::new(Schema::new(fields)),
-        rows: Arc::default(),
-        comment: comment.unwrap_or_default(),
-    };
-    world.tables.create(session, name.clone(), table, create.temporary);
-    said(&format!("Table {name} successfully created."))
-}
-
-fn alter_table(
-    world: &mut World,
-    session: SessionId,
-    name: &str,
-    operation: &AlterTableOperation,
-) -> std::result::Result<(), Refused> {
-    let table = world.tables.get(session, name).ok_or_else(|| absent("Table", name))?.clone();
-    let (mut columns, mut fields) = (table.columns.clone(), table.schema.fields().to_vec());
-    let mut from: Vec<Option<usize>> = (0..fields.len()).map(Some).collect();
-    let find = |wanted: &str| table.schema.index_of(wanted).map_err(|_| absent("Column", wanted));
-    match operation {
-        AlterTableOperation::AddColumn { column_def, .. } => {
-            let (made, field) = column(column_def)?;
-            columns.push(made);
-            fields.push(Arc::new(field));
-            from.push(None);
-        }
-        AlterTableOperation::DropColumn { column_names, .. } => {
-            for dropped in column_names {
-                let at = find(&rewrite::ident(dropped))?;
-                columns.remove(at);
-                fields.remove(at);
-                from.remove(at);
-            }
-        }
-        AlterTableOperation::AlterColumn {
-            column_name,
-            op: AlterColumnOperation::SetDataType { data_type, .. },
-        } => {
-            let at = find(&rewrite::ident(column_name))?;
-            let (kind, digits, arrow) = types::declared(&data_type.to_string())
-                .ok_or_else(|| compilation("no such type"))?;
-            columns[at] = Column { kind: kind.to_owned(), digits, ..columns[at].clone() };
-            fields[at] = Arc::new(Field::new(fields[at].name(), arrow, true));
-        }
-        _ => return Err(compilation("the emulator does not know this change of a table")),
-    }
-    let schema = Arc::new(Schema::new(fields));
-    let mut rows = Vec::new();
-    for batch in table.rows.iter() {
-        let kept: Vec<usize> = from.iter().flatten().copied().collect();
-        let places: Vec<usize> =
-            from.iter().enumerate().filter(|(_, f)| f.is_some()).map(|(to, _)| to).collect();
-        let projected = batch.project(&kept).map_err(compilation)?;
-        rows.push(write::spread(&projected, &places, &schema)?);
-    }
-    let changed = Table { columns, schema, rows: Arc::new(rows), comment: table.comment };
-    world.tables.create(session, name.to_owned(), changed, false);
-    Ok(())
 }

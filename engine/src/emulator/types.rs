@@ -7,8 +7,11 @@ use arrow::datatypes::{
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use serde_json::{Value, json};
 
-/// A declared type: its name, digits and Arrow's type.
-pub fn declared(text: &str) -> Option<(&'static str, Option<(u8, i8)>, DataType)> {
+/// A type's name, its digits, and Arrow's type.
+pub type Declared = (&'static str, Option<(u8, i8)>, DataType);
+
+/// What a declared type is.
+pub fn declared(text: &str) -> Option<Declared> {
     let upper = text.to_uppercase();
     let (name, arguments) = upper.split_once('(').unwrap_or((&upper, ""));
     let mut numbers = arguments.trim_end_matches(')').split(',').map(|n| n.trim().parse().ok());

@@ -25,6 +25,11 @@ pub fn prepare(
 }
 
 impl Pipeline {
+    /// The tables of a target.
+    pub fn contracts(&self, project: &Project, target: &Target) -> Result<Vec<Contract>> {
+        Ok(prepare(target, project, &self.planned, &self.catalog)?.1)
+    }
+
     /// Starts a publisher for each target.
     ///
     /// # Errors

@@ -67,11 +67,8 @@ impl Pipeline {
         let output = self.transform(&mut input, epoch.loading).await?;
         shares::add(Share::Transform, since);
         failpoint::hit("transformed");
-        let changes = if self.publishers.is_empty() {
-            BTreeMap::new()
-        } else {
-            output.changes.clone()
-        };
+        let changes =
+            if self.publishers.is_empty() { BTreeMap::new() } else { output.changes.clone() };
         let decision = self.stage(epoch, &input, output).await?;
         let since = Instant::now();
         let decided = decide(&self.store, &decision).await?;

@@ -9,8 +9,9 @@ use freshet_sql::change::ChangeBatch;
 use freshet_sql::digest;
 
 use super::contract::Contract;
+use super::keyed::{by_key, whole_keys};
 use super::lakeside;
-use super::moves::{LedgerRow, Move, Push, Standing, TableMove, by_key, whole_keys};
+use super::moves::{LedgerRow, Move, Push, Standing, TableMove};
 use super::net::{Pending, Waiting};
 use super::options::{Policy, Raw};
 use super::raw;
@@ -142,7 +143,12 @@ impl Sources<'_> {
         Ok(None)
     }
 
-    async fn by_change(&self, contract: &Contract, change: &ChangeBatch, care: Care) -> Result<Move> {
+    async fn by_change(
+        &self,
+        contract: &Contract,
+        change: &ChangeBatch,
+        care: Care,
+    ) -> Result<Move> {
         if care == Care::Merge
             && let Some(keyed) = by_key(change, &contract.key)?
         {

@@ -55,9 +55,9 @@ pub fn plain(column: &Column, dialect: Dialect) -> String {
         (ColumnType::Date, _) => format!("TO_VARCHAR({name}, 'YYYY-MM-DD')"),
         (ColumnType::Time, _) => format!("TO_VARCHAR({name}, 'HH24:MI:SS.FF6')"),
         (ColumnType::Timestamp, _) => format!("TO_VARCHAR({name}, 'YYYY-MM-DD HH24:MI:SS.FF6')"),
-        (ColumnType::Instant, _) => format!(
-            "TO_VARCHAR(CONVERT_TIMEZONE('UTC', {name}), 'YYYY-MM-DD HH24:MI:SS.FF6')"
-        ),
+        (ColumnType::Instant, _) => {
+            format!("TO_VARCHAR(CONVERT_TIMEZONE('UTC', {name}), 'YYYY-MM-DD HH24:MI:SS.FF6')")
+        }
         (ColumnType::Binary, _) => format!("LOWER(HEX_ENCODE({name}))"),
         (ColumnType::Float, _) => format!("CAST({name} AS VARCHAR)"),
     }
@@ -109,9 +109,9 @@ pub fn hashes(
             "SELECT {name} AS \"K\", CAST({whole} AS VARCHAR) AS \"H\" FROM {table} \
              WHERE {key} % {ranges} = {range}"
         ),
-        Dialect::Sqlite => format!(
-            "SELECT {name}, {whole} FROM {table} WHERE range_of({key}, {ranges}) = {range}"
-        ),
+        Dialect::Sqlite => {
+            format!("SELECT {name}, {whole} FROM {table} WHERE range_of({key}, {ranges}) = {range}")
+        }
     }
 }
 

@@ -132,9 +132,8 @@ fn contract(model: &PlannedModel, described: Option<&Model>, policy: &Policy) ->
             ))
             .with_hint("cast it to text, a number, a date or a timestamp in the model")
         })?;
-        let doc = described.and_then(|m| {
-            m.columns.iter().find(|c| c.name.eq_ignore_ascii_case(field.name()))
-        });
+        let doc = described
+            .and_then(|m| m.columns.iter().find(|c| c.name.eq_ignore_ascii_case(field.name())));
         columns.push(Column {
             name: field.name().to_uppercase(),
             kind,

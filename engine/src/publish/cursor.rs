@@ -154,8 +154,7 @@ pub async fn hold(store: &Store, target: &str, name: &str, why: Option<&str>) ->
 /// Saves what waits, so that a restart needs no older change log.
 pub async fn save(store: &Store, target: &str, pending: &mut Pending) -> Result<()> {
     let Some(from) = pending.from else { return Ok(()) };
-    let mut saved =
-        SavedNet { from, to: pending.to, whole: BTreeMap::new(), nets: Vec::new() };
+    let mut saved = SavedNet { from, to: pending.to, whole: BTreeMap::new(), nets: Vec::new() };
     for (mart, waiting) in &mut pending.marts {
         match waiting {
             Waiting::Whole(reason) => {
@@ -196,8 +195,7 @@ pub async fn waiting(
     (from, to): (Option<u64>, u64),
     rows_max: usize,
 ) -> Result<Pending> {
-    let schemas: Vec<_> =
-        contracts.iter().map(|c| (c.model.clone(), c.schema.clone())).collect();
+    let schemas: Vec<_> = contracts.iter().map(|c| (c.model.clone(), c.schema.clone())).collect();
     let mut pending = Pending::new(from, &schemas, rows_max);
     if from.is_none() {
         pending.to = to;
@@ -260,7 +258,6 @@ async fn restore(
     }
     pending.fold(saved.to, &changes)
 }
-
 
 #[cfg(test)]
 mod tests {

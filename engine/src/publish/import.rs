@@ -15,9 +15,9 @@ use hashbrown::HashMap;
 use super::contract::{Column, column_type};
 use super::warehouse::Warehouse;
 use crate::error::{Error, Result};
+use crate::lake::layout;
 use crate::lake::parquet::{self, Effort};
 use crate::lake::store::{Created, Store};
-use crate::lake::layout;
 
 /// What was taken over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,13 +47,13 @@ pub async fn import(
     let body = parquet::encode(&rows, Effort::Small)?;
     match store.create(&layout::imported(snapshot), body).await? {
         Created::New => Ok(imported),
-        Created::Exists => Err(Error::invalid(format!(
-            "\"{snapshot}\" has a history that was taken over before"
-        ))
-        .with_hint(format!(
-            "delete \"{}\" from the lake to take over another one",
-            layout::imported(snapshot)
-        ))),
+        Created::Exists => {
+            Err(Error::invalid(format!("\"{snapshot}\" has a history that was taken over before"))
+                .with_hint(format!(
+                    "delete \"{}\" from the lake to take over another one",
+                    layout::imported(snapshot)
+                )))
+        }
     }
 }
 
@@ -101,7 +101,10 @@ fn check(rows: &RecordBatch, spec: &SnapshotSpec, table: &str) -> Result<Importe
     let mut open = 0;
     for (row, key) in keys.into_iter().enumerate() {
         if from.is_null(row) {
-            return Err(Error::invalid(format!("{table}: a version has no {}", spec.names.valid_from)));
+            return Err(Error::invalid(format!(
+                "{table}: a version has no {}",
+                spec.names.valid_from
+            )));
         }
         open += usize::from(to.is_null(row));
         let end = if to.is_null(row) { i64::MAX } else { to.value(row) };
@@ -116,7 +119,9 @@ fn check(rows: &RecordBatch, spec: &SnapshotSpec, table: &str) -> Result<Importe
         return Err(Error::invalid(format!(
             "{table}: the versions of {wrong} keys overlap, or end before they begin"
         ))
-        .with_hint("mend them there first: one open version per key, and each ends where the next begins"));
+        .with_hint(
+            "mend them there first: one open version per key, and each ends where the next begins",
+        ));
     }
     Ok(Imported { versions: rows.num_rows(), open })
 }

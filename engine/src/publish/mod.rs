@@ -17,6 +17,22 @@
 //! 5. The moment it became visible is recorded, for readers that look at several statements as of
 //!    one time.
 //!
+//! # Where it differs from the obvious
+//!
+//! - *A row count is the proof of a key.* Nobody tells whether a model's `unique_key` is unique, and an
+//!   index of every key would cost what is stored. A merge by key returns how many rows it inserted,
+//!   updated and deleted; only a key that is unique before and after gives the numbers of the change.
+//! - *The change is proved before it is sent*: rows and hash of what the target holds, moved by the net
+//!   change, must be rows and hash of the lake's table. A change log with a gap is found here, and the
+//!   mart is sent whole.
+//! - *Loads go into temporary tables*, before the transaction: the lock is held for the merges alone, and
+//!   a killed process leaves nothing that another one could read. COPY straight into a mart could only
+//!   append; MERGE straight from a stage would hold the lock while files are read.
+//! - *snowflake-api pulls a second arrow (57) and object_store (0.12).* Batches cross over as bytes, so
+//!   the two never meet; it is the price of the transport that was asked for.
+//! - *SQLite, not DuckDB, is the local target*: it builds in seconds, and any tool opens its file. Money
+//!   and times are exact texts there.
+//!
 //! # Invariants
 //!
 //! - A lake, an epoch and a generation are compared inside the transaction that moves them.
@@ -30,6 +46,7 @@ pub mod canonical;
 pub mod contract;
 pub mod cursor;
 pub mod import;
+pub mod keyed;
 pub mod lakeside;
 pub mod local;
 pub mod moves;
@@ -41,5 +58,6 @@ pub mod publisher;
 pub mod raw;
 pub mod snowflake;
 pub mod target;
+mod task;
 pub mod verify;
 pub mod warehouse;

@@ -37,9 +37,8 @@ impl Net {
 
     /// Takes an epoch's change in.
     pub fn fold(&mut self, change: &ChangeBatch) -> Result<()> {
-        let columns = |b: &RecordBatch| {
-            RecordBatch::try_new(self.schema.clone(), b.columns().to_vec())
-        };
+        let columns =
+            |b: &RecordBatch| RecordBatch::try_new(self.schema.clone(), b.columns().to_vec());
         let change =
             ChangeBatch { removed: columns(&change.removed)?, added: columns(&change.added)? };
         self.gathered_rows += change.len();

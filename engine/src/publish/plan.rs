@@ -35,7 +35,13 @@ pub fn shapes(
                 Some((_, found)) => {
                     let step = Shape::ChangeType(table.clone(), column.clone());
                     let what = other_type(table, column, *found);
-                    allow(policy.allow_type_changes, "allow_type_changes", &what, &step, statement)?;
+                    allow(
+                        policy.allow_type_changes,
+                        "allow_type_changes",
+                        &what,
+                        &step,
+                        statement,
+                    )?;
                     steps.push(step);
                 }
             }
@@ -99,19 +105,23 @@ pub fn refuse_foreign(
         return Ok(());
     }
     let list = strange.join(", ");
-    Err(Error::invalid(format!("{list}: there are rows that freshet did not write; nothing was pushed"))
-        .with_hint(format!(
-            "`freshet publish import` takes a snapshot's history over first; then \
+    Err(Error::invalid(format!(
+        "{list}: there are rows that freshet did not write; nothing was pushed"
+    ))
+    .with_hint(format!(
+        "`freshet publish import` takes a snapshot's history over first; then \
              `freshet publish push --overwrite {}` replaces the rows",
-            strange.join(",")
-        )))
+        strange.join(",")
+    )))
 }
 
 /// Refuses a target that another lake pushes to, or that is ahead of this one.
 pub fn refuse_strangers(standing: &Standing, lake: &str, epoch: u64) -> Result<()> {
     if standing.lake.as_ref().is_some_and(|l| l != lake) {
         return Err(Error::invalid("another lake pushes to this target; nothing was pushed")
-            .with_hint("`freshet publish reset` takes it over: the next push writes every mart whole"));
+            .with_hint(
+                "`freshet publish reset` takes it over: the next push writes every mart whole",
+            ));
     }
     if standing.pushed().is_some_and(|pushed| pushed > epoch) {
         return Err(Error::corrupt(format!(
@@ -195,7 +205,9 @@ mod tests {
     #[test]
     fn another_lake_and_a_lake_behind_are_refused() {
         let mut facts = Standing { lake: Some("a".to_owned()), ..Standing::default() };
-        assert!(refuse_strangers(&facts, "a", 3).is_ok() && refuse_strangers(&facts, "b", 3).is_err());
+        assert!(
+            refuse_strangers(&facts, "a", 3).is_ok() && refuse_strangers(&facts, "b", 3).is_err()
+        );
         facts.ledger.insert("M".to_owned(), LedgerRow { epoch: 4, ..LedgerRow::default() });
         assert!(refuse_strangers(&facts, "a", 3).is_err());
     }

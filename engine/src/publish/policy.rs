@@ -163,7 +163,14 @@ mod tests {
     fn facts(now_us: i64, last: Option<i64>) -> Facts {
         let mean = Cost { warehouse_seconds: 2.0, ..Cost::default() };
         let credits_per_hour = 1.0;
-        Facts { now_us, last_push_us: last, waits: true, mean, credits_per_hour, ..Facts::default() }
+        Facts {
+            now_us,
+            last_push_us: last,
+            waits: true,
+            mean,
+            credits_per_hour,
+            ..Facts::default()
+        }
     }
 
     #[test]

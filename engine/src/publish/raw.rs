@@ -59,9 +59,8 @@ pub async fn moves(
 /// Events of the epochs behind `from` up to `to`: JSON and time.
 fn events(batch: &RecordBatch, from: u64, to: u64) -> Result<RecordBatch> {
     let text = |name: &str| batch.column_by_name(name).and_then(|c| c.as_string_opt::<i32>());
-    let number = |name: &str| {
-        batch.column_by_name(name).and_then(|c| c.as_primitive_opt::<Int64Type>())
-    };
+    let number =
+        |name: &str| batch.column_by_name(name).and_then(|c| c.as_primitive_opt::<Int64Type>());
     let time = |name: &str| {
         batch.column_by_name(name).and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>())
     };
@@ -77,7 +76,9 @@ fn events(batch: &RecordBatch, from: u64, to: u64) -> Result<RecordBatch> {
         if epoch <= from || epoch > to {
             continue;
         }
-        let of = |c: Option<&StringArray>| c.filter(|c| c.is_valid(row)).map(|c| c.value(row).to_owned());
+        let of = |c: Option<&StringArray>| {
+            c.filter(|c| c.is_valid(row)).map(|c| c.value(row).to_owned())
+        };
         let op = of(op).unwrap_or_default();
         let fields = of(after).or_else(|| of(before)).or_else(|| of(key)).unwrap_or_default();
         let mut ours = format!("\"__op\":\"{op}\",\"__deleted\":{}", op == "d");
@@ -91,10 +92,8 @@ fn events(batch: &RecordBatch, from: u64, to: u64) -> Result<RecordBatch> {
         times.push(at(arrived, row).or_else(|| at(committed, row)));
     }
     let time = DataType::Timestamp(TimeUnit::Microsecond, None);
-    let schema = Schema::new(vec![
-        Field::new("DATA", DataType::Utf8, false),
-        Field::new("AT", time, true),
-    ]);
+    let schema =
+        Schema::new(vec![Field::new("DATA", DataType::Utf8, false), Field::new("AT", time, true)]);
     let columns: Vec<ArrayRef> = vec![
         Arc::new(StringArray::from(documents)),
         Arc::new(TimestampMicrosecondArray::from(times)),

@@ -10,6 +10,9 @@ use super::warehouse::Warehouse;
 use crate::error::Result;
 use crate::lake::store::Store;
 
+/// Every target's name.
+pub const TARGETS: [&str; 2] = ["snowflake", "local"];
+
 /// A target by its name in the configuration.
 #[derive(Debug, Clone)]
 pub enum Target {

@@ -82,9 +82,8 @@ async fn one(
         }
     }
     let theirs = warehouse.sums(contract, RANGES).await?;
-    let differ: Vec<u64> = (0..RANGES)
-        .filter(|r| ours.get(*r as usize) != theirs.get(*r as usize))
-        .collect();
+    let differ: Vec<u64> =
+        (0..RANGES).filter(|r| ours.get(*r as usize) != theirs.get(*r as usize)).collect();
     let mut keys = Vec::new();
     for range in &differ {
         if keys.len() >= KEYS_MAX {

@@ -160,8 +160,7 @@ impl Planned {
             let Some(images) = input.history.get(&queries.source) else {
                 return Ok((None, Mode::Unchanged, String::new()));
             };
-            let change =
-                onto_imported(&self.session, snapshot, queries, relation, images).await?;
+            let change = onto_imported(&self.session, snapshot, queries, relation, images).await?;
             let table = own_table(tables, model);
             let left = untouched(&snapshot.imported, &change, table.hasher())?;
             let fresh = [left, change.added];

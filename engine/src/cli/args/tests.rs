@@ -13,9 +13,9 @@ fn definitions_agree_with_each_other() {
 fn the_commands_are_those_promised() {
     let command = Arguments::command();
     let names: Vec<_> = command.get_subcommands().map(|command| command.get_name()).collect();
-    let wanted =
-        "demo serve catch-up status sql replay sources connector generate bench".split(' ');
-    assert_eq!(names, wanted.collect::<Vec<_>>());
+    let wanted = "demo serve catch-up status sql replay publish sources connector generate bench \
+                  emulator";
+    assert_eq!(names, wanted.split(' ').collect::<Vec<_>>());
 }
 
 #[test]
@@ -33,6 +33,9 @@ fn wrong_lines_are_refused_with_exit_code_2() {
         "freshet run",
         "freshet demo --seconds 0",
         "freshet sql",
+        "freshet publish setup",
+        "freshet publish setup --print --apply",
+        "freshet publish hold",
         "freshet generate --once --rate 5",
         "freshet --log-format xml serve",
     ] {

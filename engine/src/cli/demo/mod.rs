@@ -7,7 +7,7 @@
 mod bank;
 mod check;
 mod view;
-mod warehouse;
+pub mod warehouse;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

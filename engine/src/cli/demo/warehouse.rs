@@ -102,7 +102,9 @@ impl Warehouse {
         delays.sort_unstable();
         let middle = delays.get(delays.len() / 2).copied().unwrap_or(0);
         println!("\nthe warehouse: {}", self.place);
-        println!("  {pushes} pushes, {rows} rows; half of them were visible {middle} ms after their commit");
+        println!(
+            "  {pushes} pushes, {rows} rows; half of them were visible {middle} ms after their commit"
+        );
         match &self.target {
             Target::Local(_) => println!(
                 "  sqlite3 {} \"select segment, count(*) from CUSTOMER_SEGMENTS group by 1\"",

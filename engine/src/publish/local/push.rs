@@ -4,7 +4,8 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params_from_iter};
 use tokio::time::Instant;
 
-use super::{cells, facts, failed, ident};
+use super::facts::facts;
+use super::{cells, failed, ident};
 use crate::error::Result;
 use crate::failpoint;
 use crate::publish::contract::Contract;
@@ -37,7 +38,10 @@ pub fn push(connection: &mut Connection, push: &Push) -> Result<Pushed> {
             if counted.found != counted.expected {
                 let Counted { what, found, expected } = counted;
                 let table = table.contract.table.clone();
-                return Ok(Pushed::Differs { table, what: format!("{what}: {found}, expected {expected}") });
+                return Ok(Pushed::Differs {
+                    table,
+                    what: format!("{what}: {found}, expected {expected}"),
+                });
             }
         }
         failpoint::hit("moved");

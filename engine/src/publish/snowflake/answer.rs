@@ -104,10 +104,16 @@ impl Refusal {
     /// As the engine's error; `what` is what was tried.
     pub fn into_error(self, what: &str) -> Error {
         let number: u32 = self.code.parse().unwrap_or(0);
-        let id = if self.query_id.is_empty() { String::new() } else { format!(", query {}", self.query_id) };
-        let said = if self.message.is_empty() { String::new() } else { format!(": {}", self.message) };
+        let id = if self.query_id.is_empty() {
+            String::new()
+        } else {
+            format!(", query {}", self.query_id)
+        };
+        let said =
+            if self.message.is_empty() { String::new() } else { format!(": {}", self.message) };
         let text = format!("Snowflake refused {what} (code {}{id}){said}", self.code);
-        let busy = LOCKED.contains(&self.code.as_str()) || NO_WAREHOUSE.contains(&self.code.as_str());
+        let busy =
+            LOCKED.contains(&self.code.as_str()) || NO_WAREHOUSE.contains(&self.code.as_str());
         if busy || LOGIN_CODES.contains(&number) {
             return Error::Unavailable { what: text, cause: None };
         }

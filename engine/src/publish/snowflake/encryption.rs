@@ -120,7 +120,8 @@ mod tests {
     #[test]
     fn a_sealed_file_opens_and_no_two_are_alike() {
         let master = [7u8; 16];
-        let answer = json!({"queryStageMasterKey": STANDARD.encode(master), "queryId": "q", "smkId": 5});
+        let answer =
+            json!({"queryStageMasterKey": STANDARD.encode(master), "queryId": "q", "smkId": 5});
         let material = Material::of(&json!([answer])).unwrap().unwrap();
         let body = vec![42u8; 100_000];
         let (one, two) = (seal(&material, &body).unwrap(), seal(&material, &body).unwrap());

@@ -73,7 +73,8 @@ pub fn files(batches: &[RecordBatch]) -> Result<Vec<LoadFile>> {
 
 fn mark(operation: &str, batch: &RecordBatch) -> Result<RecordBatch> {
     let schema = batch.schema();
-    let capitals = |f: &Arc<Field>| Field::new(f.name().to_uppercase(), f.data_type().clone(), true);
+    let capitals =
+        |f: &Arc<Field>| Field::new(f.name().to_uppercase(), f.data_type().clone(), true);
     let mut fields: Vec<Field> = schema.fields().iter().map(capitals).collect();
     fields.push(Field::new(OPERATION, DataType::Utf8, false));
     let mut columns: Vec<ArrayRef> = batch.columns().to_vec();

@@ -8,6 +8,8 @@ mod answer;
 pub mod credentials;
 mod encryption;
 mod files;
+mod load;
+mod own;
 mod push;
 mod session;
 pub mod setup;
@@ -48,7 +50,15 @@ impl Snowflake {
     /// Connects when it is first asked.
     pub fn new(options: Options, credentials: Credentials) -> Self {
         let names = Names::new(&options);
-        Self { options, credentials, names, session: None, spent: Usage::default(), time_due: true, tries: TRIES }
+        Self {
+            options,
+            credentials,
+            names,
+            session: None,
+            spent: Usage::default(),
+            time_due: true,
+            tries: TRIES,
+        }
     }
 
     /// With another number of tries of one request.
@@ -60,8 +70,7 @@ impl Snowflake {
 
     async fn session(&mut self) -> Result<&mut Session> {
         if self.session.is_none() {
-            self.session =
-                Some(Session::open(&self.options, &self.credentials, self.tries).await?);
+            self.session = Some(Session::open(&self.options, &self.credentials, self.tries).await?);
         }
         self.session.as_mut().ok_or_else(|| Error::bug("a session that was just opened"))
     }
@@ -148,8 +157,10 @@ fn read_facts(rows: &Rows) -> Result<Standing> {
                 generation: number(7),
             };
             if standing.ledger.insert(mart.to_owned(), made).is_some() {
-                return Err(Error::corrupt(format!("the ledger in Snowflake has two rows for {mart}"))
-                    .with_hint("`freshet publish reset` writes it anew"));
+                return Err(Error::corrupt(format!(
+                    "the ledger in Snowflake has two rows for {mart}"
+                ))
+                .with_hint("`freshet publish reset` writes it anew"));
             }
         }
     }
@@ -159,7 +170,10 @@ fn read_facts(rows: &Rows) -> Result<Standing> {
 #[async_trait::async_trait]
 impl Warehouse for Snowflake {
     fn name(&self) -> String {
-        format!("snowflake {}, {}.{}", self.options.account, self.options.database, self.options.schema)
+        format!(
+            "snowflake {}, {}.{}",
+            self.options.account, self.options.database, self.options.schema
+        )
     }
 
     async fn standing(&mut self, contracts: &[Contract]) -> Result<Standing> {
@@ -233,7 +247,8 @@ impl Warehouse for Snowflake {
 
     async fn read(&mut self, table: &str, columns: &[Column]) -> Result<Vec<Vec<Option<String>>>> {
         let cells = columns.iter().map(|c| canonical::plain(c, Dialect::Snowflake));
-        let cells: Vec<String> = cells.enumerate().map(|(i, c)| format!("{c} AS \"C{i}\"")).collect();
+        let cells: Vec<String> =
+            cells.enumerate().map(|(i, c)| format!("{c} AS \"C{i}\"")).collect();
         let sql = format!("SELECT {} FROM {}", cells.join(", "), self.names.any(table));
         Ok(self.run(&sql, "reading a table").await?.rows)
     }

@@ -6,9 +6,10 @@
 use tokio::time::Instant;
 
 use super::answer::{Refusal, Rows};
+use super::load::{bare, load_all, raw_load};
 use super::session::Failure;
-use super::{Snowflake, files, stage, zombies};
-use crate::error::{Error, Result};
+use super::{Snowflake, zombies};
+use crate::error::Result;
 use crate::failpoint;
 use crate::publish::moves::{Move, Push, RawMove, TableMove};
 use crate::publish::warehouse::{Cost, Pushed};
@@ -78,82 +79,6 @@ async fn tidy(snowflake: &mut Snowflake, push: &Push) -> Result<()> {
     failpoint::hit("pushed");
     let remove = format!("REMOVE {}", snowflake.names.staged(&format!("{}/", push.lake)));
     snowflake.run(&remove, "removing staged files").await.map(|_| ())
-}
-
-async fn load_all(snowflake: &mut Snowflake, push: &Push, cost: &mut Cost) -> Result<()> {
-    for table in &push.tables {
-        let create = snowflake.names.create_load(&table.contract);
-        let load = snowflake.names.load(&table.contract.table);
-        let made = files::of_move(&table.what)?;
-        load_one(snowflake, push, &create, &load, &table.contract.table, made, cost).await?;
-    }
-    for raw in &push.raw {
-        let name = raw_load(&raw.table);
-        let load = snowflake.names.load(&name);
-        let create = format!(
-            "CREATE OR REPLACE TEMPORARY TABLE {load} (\"DATA\" VARCHAR, \"AT\" TIMESTAMP_NTZ(6))"
-        );
-        let made = files::files(&raw.rows)?;
-        load_one(snowflake, push, &create, &load, &name, made, cost).await?;
-    }
-    Ok(())
-}
-
-/// `CUSTOMERS` of `RAW.CUSTOMERS`.
-fn bare(table: &str) -> &str {
-    table.rsplit('.').next().unwrap_or(table)
-}
-
-fn raw_load(table: &str) -> String {
-    format!("RAW_{}", bare(table))
-}
-
-/// A temporary table with these rows. It lives as long as the session: it is never run again in
-/// another one.
-async fn load_one(
-    snowflake: &mut Snowflake,
-    push: &Push,
-    create: &str,
-    load: &str,
-    name: &str,
-    made: Vec<files::LoadFile>,
-    cost: &mut Cost,
-) -> Result<()> {
-    let session = snowflake.session().await?;
-    session.run(create).await.map_err(|f| f.into_error("making a table to load into"))?;
-    if made.is_empty() {
-        return Ok(());
-    }
-    let folder = format!("{}/{}/{}/", push.lake, push.id, name);
-    let mut rows = 0;
-    for (number, file) in made.into_iter().enumerate() {
-        failpoint::hit("staging");
-        let file_name = format!("{number:04}.parquet");
-        let sql = format!(
-            "PUT 'file:///{file_name}' {} AUTO_COMPRESS = FALSE SOURCE_COMPRESSION = NONE \
-             OVERWRITE = TRUE",
-            snowflake.names.staged(&folder)
-        );
-        rows += file.rows;
-        cost.bytes += file.body.len() as u64;
-        cost.requests += 1;
-        let session = snowflake.session.as_mut().ok_or_else(|| Error::bug("no session"))?;
-        let answer = session.run(&sql).await.map_err(|f| f.into_error("asking for an upload"))?;
-        let client = session.transport().plain();
-        stage::upload(client, &answer.data, &file_name, file.body).await?;
-    }
-    let copy = snowflake.names.copy(load, &folder);
-    let session = snowflake.session.as_mut().ok_or_else(|| Error::bug("no session"))?;
-    let copied = session.run(&copy).await.map_err(|f| f.into_error("loading staged rows"))?;
-    let found = copied.sum("rows_loaded");
-    if found != rows as u64 {
-        return Err(Error::Unavailable {
-            what: format!("{rows} rows were staged for {name}, and {found} were loaded"),
-            cause: None,
-        });
-    }
-    failpoint::hit("loaded");
-    Ok(())
 }
 
 async fn say(snowflake: &mut Snowflake, sql: &str) -> std::result::Result<Rows, Failure> {

@@ -52,7 +52,11 @@ pub struct Session {
 
 impl Session {
     /// Logs in.
-    pub async fn open(options: &Snowflake, credentials: &Credentials, tries: usize) -> Result<Self> {
+    pub async fn open(
+        options: &Snowflake,
+        credentials: &Credentials,
+        tries: usize,
+    ) -> Result<Self> {
         let transport = Transport::new(&options.account, options.url.as_deref(), tries)?;
         let mut session = Self {
             transport,
@@ -96,12 +100,17 @@ impl Session {
             ("schemaName", &options.state_schema),
         ];
         let place: Vec<(&str, &str)> = place.iter().map(|(k, v)| (*k, v.as_str())).collect();
-        let answer = self.send(QueryType::LoginRequest, &place, None, json!({"data": data})).await?;
+        let answer =
+            self.send(QueryType::LoginRequest, &place, None, json!({"data": data})).await?;
         let answered = |name: &str| answer["data"][name].as_str().map(str::to_owned);
         if answer["success"].as_bool() != Some(true) {
             let code = answer["code"].as_str().unwrap_or("?");
             let said = answer["message"].as_str().unwrap_or("");
-            let what = format!("{} refuses the login of {} (code {code}): {said}", self.transport.place(), options.user);
+            let what = format!(
+                "{} refuses the login of {} (code {code}): {said}",
+                self.transport.place(),
+                options.user
+            );
             return Err(Error::Unavailable { what, cause: None });
         }
         self.token = answered("token").ok_or_else(|| Error::bug("a login without a token"))?;
@@ -154,7 +163,9 @@ impl Session {
                 }
                 Answer::TokenExpired | Answer::SessionGone => return Err(Failure::SessionGone),
                 Answer::Refused(refusal) => return Err(Failure::Refused(refusal)),
-                Answer::InProgress(_) => return Err(Failure::Lost(Error::bug("a result in progress"))),
+                Answer::InProgress(_) => {
+                    return Err(Failure::Lost(Error::bug("a result in progress")));
+                }
             }
         }
     }

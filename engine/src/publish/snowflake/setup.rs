@@ -69,7 +69,10 @@ fn grants(options: &Snowflake, reader: Option<&str>, lines: &mut Vec<String>) {
             ident(schema)
         ));
     }
-    lines.push("-- Marts that dbt made before stay their owner's; the role may change their rows.".to_owned());
+    lines.push(
+        "-- Marts that dbt made before stay their owner's; the role may change their rows."
+            .to_owned(),
+    );
     lines.push(format!(
         "GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA {mart} TO ROLE {role};"
     ));
@@ -125,7 +128,10 @@ fn user(options: &Snowflake, lines: &mut Vec<String>) {
 
 fn tables(options: &Snowflake, contracts: &[Contract], lines: &mut Vec<String>) {
     let names = Names::new(options);
-    section(lines, "Ledger, stage and tables: `freshet publish setup --apply` runs these as the role.");
+    section(
+        lines,
+        "Ledger, stage and tables: `freshet publish setup --apply` runs these as the role.",
+    );
     lines.push(format!("USE ROLE {};", ident(&options.role)));
     lines.extend(names.install().into_iter().map(|sql| sql + ";"));
     lines.extend(options.raw.iter().flat_map(|raw| names.create_raw(raw)).map(|sql| sql + ";"));

@@ -26,7 +26,9 @@ pub async fn upload(
     let digest = STANDARD.encode(Sha256::digest(&body));
     let sealed = match Material::of(&answer["encryptionMaterial"])? {
         Some(material) => encryption::seal(&material, &body)?,
-        None => Encrypted { body, key: String::new(), iv: String::new(), description: String::new() },
+        None => {
+            Encrypted { body, key: String::new(), iv: String::new(), description: String::new() }
+        }
     };
     let stage = &answer["stageInfo"];
     match stage["locationType"].as_str().unwrap_or_default() {
@@ -55,8 +57,11 @@ async fn to_s3(stage: &Value, name: &str, sealed: Encrypted, digest: String) -> 
         .with_secret_access_key(text("AWS_SECRET_KEY"))
         .with_token(text("AWS_TOKEN"));
     if let Some(endpoint) = stage["endPoint"].as_str().filter(|e| !e.is_empty()) {
-        let whole =
-            if endpoint.contains("://") { endpoint.to_owned() } else { format!("https://{endpoint}") };
+        let whole = if endpoint.contains("://") {
+            endpoint.to_owned()
+        } else {
+            format!("https://{endpoint}")
+        };
         builder = builder.with_allow_http(whole.starts_with("http:")).with_endpoint(whole);
     }
     let store = builder.build().map_err(|e| Error::unavailable("the stage on S3", e))?;
@@ -103,14 +108,10 @@ async fn to_azure(
     let endpoint = if endpoint.is_empty() { "blob.core.windows.net".to_owned() } else { endpoint };
     let sas = text(&stage["creds"]["AZURE_SAS_TOKEN"]);
     let account = text(&stage["storageAccount"]);
-    let url = format!(
-        "https://{account}.{endpoint}/{container}/{path}?{}",
-        sas.trim_start_matches('?')
-    );
-    let mut request = client
-        .put(url)
-        .header("x-ms-blob-type", "BlockBlob")
-        .header("x-ms-meta-sfcdigest", digest);
+    let url =
+        format!("https://{account}.{endpoint}/{container}/{path}?{}", sas.trim_start_matches('?'));
+    let mut request =
+        client.put(url).header("x-ms-blob-type", "BlockBlob").header("x-ms-meta-sfcdigest", digest);
     if sealed.is_encrypted() {
         request = request
             .header("x-ms-meta-encryptiondata", encryption_data(&sealed))
@@ -131,9 +132,7 @@ async fn to_google(
         Some(url) => client.put(url),
         None => {
             let token = stage["creds"]["GCS_ACCESS_TOKEN"].as_str().unwrap_or_default();
-            client
-                .put(format!("https://storage.googleapis.com/{bucket}/{path}"))
-                .bearer_auth(token)
+            client.put(format!("https://storage.googleapis.com/{bucket}/{path}")).bearer_auth(token)
         }
     };
     request = request.header("x-goog-meta-sfc-digest", digest);

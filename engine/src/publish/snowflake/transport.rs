@@ -127,7 +127,7 @@ impl Middleware for Outbound {
     async fn handle(
         &self,
         mut request: Request,
-        extensions: &mut axum::http::Extensions,
+        extensions: &mut http::Extensions,
         next: Next<'_>,
     ) -> reqwest_middleware::Result<Response> {
         self.direct(&mut request);
