@@ -28,6 +28,9 @@ def test_status_hold_push_verify_reset_on_a_local_file(freshet, lake, tmp_path):
     assert differ["CUSTOMER_SUMMARY"] == [[key, "missing"]]
     assert [how for _, how in differ["ACCOUNT_SUMMARY"]] == ["other"]
     assert set(differ) == {"CUSTOMER_SUMMARY", "ACCOUNT_SUMMARY"}
+    # What differs is held until it was mended.
+    held = desk.publish("push", code=1)
+    assert "verify" in held and "CUSTOMER_SUMMARY" in held
     desk.publish("reset", "--tables", "CUSTOMER_SUMMARY,ACCOUNT_SUMMARY")
     assert "--overwrite" in desk.publish("push", code=2)
     desk.publish("push", "--overwrite", "CUSTOMER_SUMMARY,ACCOUNT_SUMMARY")

@@ -131,8 +131,18 @@ async fn compare(config: &Config, wanted: &PublishTarget, json: bool) -> Result<
             .await;
     warehouse.close().await;
     let found = found?;
+    hold_what_differs(&desk, &found).await?;
     print::verified(epoch, &found, json)?;
     Ok(if found.iter().all(|f| f.same) { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// A target that is not what was pushed gets no further pushes, until it was reset or compared
+/// again.
+async fn hold_what_differs(desk: &Desk, found: &[verify::Finding]) -> Result<()> {
+    let differ: Vec<&str> = found.iter().filter(|f| !f.same).map(|f| f.table.as_str()).collect();
+    let why = format!("{} differ from the lake", differ.join(", "));
+    let why = (!differ.is_empty()).then_some(why.as_str());
+    cursor::hold(&desk.store, desk.target.name(), "verify", why).await
 }
 
 async fn set_up(config: &Config, options: &PublishSetup) -> Result<ExitCode> {
@@ -205,7 +215,10 @@ async fn take_over(
 async fn hold(config: &Config, wanted: &PublishTarget, why: Option<&str>) -> Result<ExitCode> {
     let target = chosen(config, wanted)?;
     let store = Store::open_existing(&config.lake)?;
-    cursor::hold(&store, target.name(), "by hand", why).await?;
+    match why {
+        Some(_) => cursor::hold(&store, target.name(), "by hand", why).await?,
+        None => cursor::release(&store, target.name()).await?,
+    }
     let state = if why.is_some() { "held" } else { "released" };
     println!("{} is {state}", target.name());
     Ok(ExitCode::SUCCESS)
@@ -213,15 +226,17 @@ async fn hold(config: &Config, wanted: &PublishTarget, why: Option<&str>) -> Res
 
 async fn reset(config: &Config, wanted: &PublishTarget, tables: &[String]) -> Result<ExitCode> {
     let desk = Desk::open(config, wanted).await?;
-    let tables: Vec<String> = if tables.is_empty() {
+    let all = tables.is_empty();
+    let tables: Vec<String> = if all {
         desk.contracts.iter().map(|c| c.table.clone()).collect()
     } else {
         tables.iter().map(|t| t.to_uppercase()).collect()
     };
     let mut warehouse = desk.target.connect()?;
-    let done = warehouse.forget(&tables).await;
+    let done = warehouse.forget(&tables, all).await;
     warehouse.close().await;
     done?;
+    cursor::hold(&desk.store, desk.target.name(), "verify", None).await?;
     println!(
         "forgotten: {}. What lies in them counts as not ours now: \
          `freshet publish push --overwrite {}` writes them whole",

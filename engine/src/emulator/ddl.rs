@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema};
 use sqlparser::ast::{
-    AlterColumnOperation, AlterTableOperation, ColumnDef, ColumnOption, CreateTable,
-    CreateTableOptions, SqlOption,
+    AlterTableOperation, ColumnDef, ColumnOption, CreateTable, CreateTableOptions, SqlOption,
 };
 
 use super::answer::{Outcome, Refused, absent, compilation, said};
@@ -87,16 +86,6 @@ pub fn alter_table(
                 fields.remove(at);
                 from.remove(at);
             }
-        }
-        AlterTableOperation::AlterColumn {
-            column_name,
-            op: AlterColumnOperation::SetDataType { data_type, .. },
-        } => {
-            let at = find(&rewrite::ident(column_name))?;
-            let (kind, digits, arrow) = types::declared(&data_type.to_string())
-                .ok_or_else(|| compilation("no such type"))?;
-            columns[at] = Column { kind: kind.to_owned(), digits, ..columns[at].clone() };
-            fields[at] = Arc::new(Field::new(fields[at].name(), arrow, true));
         }
         _ => return Err(compilation("the emulator does not know this change of a table")),
     }

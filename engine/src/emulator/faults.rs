@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 
 /// A fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +22,8 @@ pub enum Fault {
     Slow,
     /// The statement is refused, as for want of credits; the transaction stays open.
     Refused,
+    /// The request waits until it is woken, then goes on: a client that slept.
+    Sleeps,
     /// Both: the effect happens, the answer is lost, and the session with it.
     GoneAfter,
 }
@@ -40,6 +43,8 @@ pub const ALL: [Fault; 7] = [
 #[derive(Debug, Default)]
 pub struct Faults {
     state: Mutex<State>,
+    fell_asleep: Notify,
+    woken: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -73,6 +78,24 @@ impl Faults {
     /// Goes on counting from here.
     pub fn count(&self, requests: u64) {
         self.state().requests = requests;
+    }
+
+    /// Returns once a request sleeps.
+    pub async fn asleep(&self) {
+        self.fell_asleep.notified().await;
+    }
+
+    /// Wakes it.
+    pub fn wake(&self) {
+        self.woken.notify_one();
+    }
+
+    /// Sleeps, where that is the fault.
+    pub(super) async fn sleep(&self, fault: Option<Fault>) {
+        if fault == Some(Fault::Sleeps) {
+            self.fell_asleep.notify_one();
+            self.woken.notified().await;
+        }
     }
 
     /// The fault of the request that just came.

@@ -161,6 +161,7 @@ async fn statement(
     body: Bytes,
 ) -> Response {
     let fault = shared.faults.next();
+    shared.faults.sleep(fault).await;
     if let Some(response) = before(fault) {
         return response;
     }
@@ -242,8 +243,9 @@ async fn upload(
     body: Bytes,
 ) -> Response {
     let fault = shared.faults.next();
+    shared.faults.sleep(fault).await;
     // What is no fault of storage is one of the network here.
-    if fault.is_some_and(|f| f != Fault::LostAfter && f != Fault::Slow) {
+    if fault.is_some_and(|f| !matches!(f, Fault::LostAfter | Fault::Slow | Fault::Sleeps)) {
         return lost();
     }
     let mut metadata = BTreeMap::new();

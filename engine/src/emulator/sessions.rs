@@ -20,6 +20,8 @@ pub struct Session {
     pub database: Option<String>,
     /// The schema of names that give none.
     pub schema: Option<String>,
+    /// Whether a statement that changes rows waits for a COMMIT, as without AUTOCOMMIT.
+    pub manual: bool,
     /// Answers by request id.
     pub answered: BTreeMap<String, Value>,
 }

@@ -6,6 +6,7 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 
 use super::World;
 use super::answer::{Done, Outcome, SELECT, compilation, said};
+use super::sessions::SessionId;
 
 /// Open transactions: number, session, name.
 pub fn transactions(world: &World) -> Outcome {
@@ -21,6 +22,16 @@ pub fn transactions(world: &World) -> Outcome {
         ("name", Arc::new(StringArray::from(names))),
     ];
     let batch = RecordBatch::try_from_iter(columns).map_err(compilation)?;
+    Ok(Done { schema: batch.schema(), batches: vec![batch], kind: SELECT, data: None })
+}
+
+/// The session's own transaction, or null.
+pub fn current(world: &World, session: SessionId) -> Outcome {
+    let own = world.tables.transactions().find(|(of, _)| *of == session);
+    let id = own.and_then(|(_, transaction)| i64::try_from(transaction.id).ok());
+    let column: ArrayRef = Arc::new(Int64Array::from(vec![id]));
+    let batch = RecordBatch::try_from_iter_with_nullable([("CURRENT_TRANSACTION()", column, true)]);
+    let batch = batch.map_err(compilation)?;
     Ok(Done { schema: batch.schema(), batches: vec![batch], kind: SELECT, data: None })
 }
 

@@ -37,6 +37,13 @@ pub async fn run(shared: &Shared, session: Option<SessionId>, sql: &str) -> Outc
             shared.released.notify_waiters();
             said("Statement executed successfully.")
         }
+        ["ALTER", "SESSION", "SET", "AUTOCOMMIT"] => {
+            if let Some(session) = world.sessions.get(session) {
+                session.manual = upper.ends_with("FALSE");
+            }
+            said("Statement executed successfully.")
+        }
+        ["SELECT", "CURRENT_TRANSACTION()"] => show::current(&world, session),
         ["SHOW", "TRANSACTIONS", ..] => show::transactions(&world),
         ["SELECT", call, ..] if call.starts_with("SYSTEM$ABORT_TRANSACTION") => {
             let id: String = call.chars().filter(char::is_ascii_digit).collect();
@@ -187,7 +194,13 @@ async fn parsed(
 ) -> Outcome {
     let statement = rewrite::parse(sql)?;
     let mut world = match write::target(&statement, place) {
-        Some(name) => unlocked(shared, world, session, &name).await?,
+        Some(name) => {
+            let mut world = unlocked(shared, world, session, &name).await?;
+            if world.sessions.get(session).is_some_and(|s| s.manual) {
+                world.tables.begin(session, String::new());
+            }
+            world
+        }
         None => world,
     };
     let world = &mut *world;

@@ -88,6 +88,7 @@ impl Sources<'_> {
             tables,
             unchanged,
             raw,
+            before: self.standing.ledger.clone(),
         })
     }
 

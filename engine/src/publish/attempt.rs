@@ -11,6 +11,7 @@ use super::moves::Standing;
 use super::net::Pending;
 use super::options::{Policy, Raw};
 use super::plan;
+use super::raw;
 use super::warehouse::{Cost, Pushed, Warehouse};
 use crate::checkpoint::decision::Decision;
 use crate::error::{Error, Result};
@@ -105,10 +106,12 @@ impl Attempt {
         }
         let mut standing = self.warehouse.standing(&self.contracts).await?;
         plan::refuse_strangers(&standing, &self.lake, decision.epoch)?;
-        plan::refuse_foreign(&self.contracts, &standing, &self.adopted)?;
+        let raw: Vec<String> =
+            self.raw.iter().flat_map(|raw| &raw.tables).map(|t| raw::ledger_name(t)).collect();
+        plan::refuse_foreign(&self.contracts, &raw, &standing, &self.adopted)?;
         let statement = |shape: &_| self.warehouse.statement(shape);
         let steps = plan::shapes(&self.contracts, &standing, &self.policy, &statement)?;
-        if !standing.installed || (self.raw.is_some() && standing.pushed().is_none()) {
+        if !standing.installed || raw.iter().any(|name| !standing.ledger.contains_key(name)) {
             self.warehouse.install().await?;
             standing.installed = true;
         }

@@ -151,6 +151,14 @@ pub async fn hold(store: &Store, target: &str, name: &str, why: Option<&str>) ->
     }
 }
 
+/// Releases a target, whoever holds it.
+pub async fn release(store: &Store, target: &str) -> Result<()> {
+    for object in store.list(&layout::holds(target)).await? {
+        store.delete(object.location.as_ref()).await?;
+    }
+    Ok(())
+}
+
 /// Saves what waits, so that a restart needs no older change log.
 pub async fn save(store: &Store, target: &str, pending: &mut Pending) -> Result<()> {
     let Some(from) = pending.from else { return Ok(()) };

@@ -136,9 +136,17 @@ pub struct Push {
     pub unchanged: Vec<(String, LedgerRow)>,
     /// RAW.
     pub raw: Vec<RawMove>,
+    /// The ledger that it was made from.
+    pub before: BTreeMap<String, LedgerRow>,
 }
 
 impl Push {
+    /// Whether the ledger's rows of its tables are still those that it was made from.
+    pub fn stands_on(&self, facts: &Standing) -> bool {
+        let same = |name: &String| facts.ledger.get(name) == self.before.get(name);
+        self.ledger().iter().all(|(name, _)| same(name))
+    }
+
     /// Rows that it sends.
     pub fn rows_sent(&self) -> usize {
         let raw = self.raw.iter().flat_map(|r| &r.rows).map(RecordBatch::num_rows);

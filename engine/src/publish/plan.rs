@@ -80,37 +80,31 @@ fn allow(
     )))
 }
 
-/// Tables that hold rows which the ledger does not know, and that nobody said to take over.
-pub fn foreign(
-    contracts: &[Contract],
-    standing: &Standing,
-    adopted: &BTreeSet<String>,
-) -> Vec<String> {
-    let strange = |c: &&Contract| {
-        !standing.ledger.contains_key(&c.table)
-            && !adopted.contains(&c.table)
-            && standing.tables.get(&c.table).is_some_and(|t| t.rows > 0)
-    };
-    contracts.iter().filter(strange).map(|c| c.table.clone()).collect()
-}
-
-/// Refuses to go on where tables hold rows that are not ours.
+/// Refuses to go on where tables hold rows that the ledger does not know, and that nobody said to
+/// take over: marts, and RAW's tables by their ledger names.
 pub fn refuse_foreign(
     contracts: &[Contract],
+    raw: &[String],
     standing: &Standing,
     adopted: &BTreeSet<String>,
 ) -> Result<()> {
-    let strange = foreign(contracts, standing, adopted);
+    let strange = |table: &&String| {
+        !standing.ledger.contains_key(*table)
+            && !adopted.contains(*table)
+            && standing.tables.get(*table).is_some_and(|t| t.rows > 0)
+    };
+    let tables = contracts.iter().map(|c| &c.table).chain(raw);
+    let strange: Vec<&str> = tables.filter(strange).map(String::as_str).collect();
     if strange.is_empty() {
         return Ok(());
     }
-    let list = strange.join(", ");
     Err(Error::invalid(format!(
-        "{list}: there are rows that freshet did not write; nothing was pushed"
+        "{}: there are rows that freshet did not write; nothing was pushed",
+        strange.join(", ")
     ))
     .with_hint(format!(
         "`freshet publish import` takes a snapshot's history over first; then \
-             `freshet publish push --overwrite {}` replaces the rows",
+         `freshet publish push --overwrite {}` replaces the rows (to RAW it appends)",
         strange.join(",")
     )))
 }
@@ -195,11 +189,11 @@ mod tests {
     fn rows_that_are_not_ours_are_refused_until_taken_over() {
         let mut facts = standing(Vec::new(), 5);
         let nobody = BTreeSet::new();
-        assert!(refuse_foreign(&[contract()], &facts, &nobody).is_err());
+        assert!(refuse_foreign(&[contract()], &[], &facts, &nobody).is_err());
         let adopted = BTreeSet::from(["M".to_owned()]);
-        assert!(refuse_foreign(&[contract()], &facts, &adopted).is_ok());
+        assert!(refuse_foreign(&[contract()], &[], &facts, &adopted).is_ok());
         facts.ledger.insert("M".to_owned(), LedgerRow::default());
-        assert!(refuse_foreign(&[contract()], &facts, &nobody).is_ok());
+        assert!(refuse_foreign(&[contract()], &[], &facts, &nobody).is_ok());
     }
 
     #[test]

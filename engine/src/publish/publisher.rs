@@ -19,6 +19,8 @@ use crate::checkpoint::decision::Decision;
 use crate::clock::Clock;
 use crate::error::Result;
 
+/// How often it is made sure that the task lives.
+const ALIVE_LOOK: Duration = Duration::from_secs(1);
 /// How long a stop waits for a push in hand.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 
@@ -27,6 +29,8 @@ const STOP_GRACE: Duration = Duration::from_secs(5);
 pub struct Seen {
     /// The epoch.
     pub epoch: u64,
+    /// The number of the question that it answers.
+    pub asked: u64,
     /// What it does now, in words.
     pub state: String,
     /// Why the last attempt failed, if it did.
@@ -48,6 +52,8 @@ pub(super) struct State {
     pub(super) early: Vec<(u64, BTreeMap<String, ChangeBatch>)>,
     pub(super) latest: Option<Arc<Decision>>,
     pub(super) hurry: bool,
+    /// How often somebody asked to settle.
+    pub(super) asked: u64,
 }
 
 /// One target's publisher.
@@ -98,12 +104,26 @@ impl Publisher {
 
     /// Waits until the epoch was pushed, or is known to wait, to be held or to fail.
     pub async fn settle(&self, epoch: u64) -> Seen {
-        self.shared.lock().hurry = true;
-        self.shared.seen.send_replace(Seen::default());
-        self.shared.woken.notify_one();
         let mut seen = self.shared.seen.subscribe();
-        let settled = seen.wait_for(|seen| seen.epoch >= epoch && !seen.state.is_empty()).await;
-        settled.map(|seen| seen.clone()).unwrap_or_default()
+        let asked = {
+            let mut state = self.shared.lock();
+            state.hurry = true;
+            state.asked += 1;
+            state.asked
+        };
+        self.shared.woken.notify_one();
+        let ended = || self.task.as_ref().is_none_or(JoinHandle::is_finished);
+        loop {
+            let answered = seen.wait_for(|seen| seen.epoch >= epoch && seen.asked >= asked);
+            match tokio::time::timeout(ALIVE_LOOK, answered).await {
+                Ok(Ok(seen)) => return seen.clone(),
+                Ok(Err(_)) => break,
+                Err(_) if ended() => break,
+                Err(_) => {}
+            }
+        }
+        let error = Some("the publisher ended".to_owned());
+        Seen { epoch, asked, state: "stopped".to_owned(), error }
     }
 
     /// Ends the task; a push in hand gets a moment, and what it leaves the ledger tells.
@@ -117,6 +137,12 @@ impl Publisher {
 }
 
 impl Shared {
+    /// The latest epoch, and the number of the latest question.
+    pub(super) fn now(&self) -> (u64, u64) {
+        let state = self.lock();
+        (state.latest.as_ref().map_or(0, |d| d.epoch), state.asked)
+    }
+
     pub(super) fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

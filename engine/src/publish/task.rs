@@ -12,12 +12,15 @@ use super::cursor::{self, Cursor, PushRecord};
 use super::net::{Pending, Waiting};
 use super::policy::{self, Facts, Quiet, Verdict};
 use super::publisher::{Seen, Shared};
+use super::snowflake::REFUSED_LOGIN;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::transform::report::Verdict as TestVerdict;
 
 /// Pauses after failures.
 const RETRY_SECONDS: [u64; 6] = [1, 5, 15, 60, 180, 300];
+/// The pause after a login that was refused.
+const REFUSED_LOGIN_SECONDS: u64 = 600;
 /// How often a held target is looked at again.
 const HELD_LOOK: Duration = Duration::from_secs(5);
 /// Epochs of waiting after which what waits is saved, so that a restart needs no older change log.
@@ -44,8 +47,8 @@ pub(super) struct Task {
     quiet: Vec<Quiet>,
     failures: usize,
     saved_to: u64,
-    /// The latest epoch when the last look began.
-    looked_at: u64,
+    /// The latest epoch, and the latest question, when the last look began.
+    looked_at: (u64, u64),
 }
 
 impl Task {
@@ -57,7 +60,7 @@ impl Task {
         quiet: Vec<Quiet>,
     ) -> Self {
         let cursor = Cursor::default();
-        Self { attempt, cursor, shared, clock, quiet, failures: 0, saved_to: 0, looked_at: 0 }
+        Self { attempt, cursor, shared, clock, quiet, failures: 0, saved_to: 0, looked_at: (0, 0) }
     }
 
     /// Runs until it is told to stop.
@@ -66,6 +69,7 @@ impl Task {
             let next = match self.step().await {
                 Ok(Some(pause)) => pause,
                 Ok(None) => {
+                    self.looked_at = (u64::MAX, u64::MAX);
                     self.say("stopped").await;
                     return;
                 }
@@ -87,7 +91,11 @@ impl Task {
 
     async fn failed(&mut self, error: &Error) -> Duration {
         let target = self.attempt.target.clone();
-        let seconds = RETRY_SECONDS[self.failures.min(RETRY_SECONDS.len() - 1)];
+        let mut seconds = RETRY_SECONDS[self.failures.min(RETRY_SECONDS.len() - 1)];
+        // Another wrong password so soon might lock the user.
+        if error.to_string().contains(REFUSED_LOGIN) {
+            seconds = REFUSED_LOGIN_SECONDS;
+        }
         self.failures += 1;
         tracing::warn!(target_name = target, %error, "publishing failed; trying again in {seconds} s");
         self.cursor.error = Some(error.to_string());
@@ -99,7 +107,8 @@ impl Task {
     /// Remembers what it does, in the lake, for `status`.
     async fn say(&mut self, state: &str) {
         let error = self.cursor.error.clone();
-        let seen = Seen { epoch: self.looked_at, state: state.to_owned(), error };
+        let (epoch, asked) = self.looked_at;
+        let seen = Seen { epoch, asked, state: state.to_owned(), error };
         self.shared.seen.send_replace(seen);
         if self.cursor.state != state || self.cursor.error.is_some() {
             state.clone_into(&mut self.cursor.state);
@@ -149,7 +158,7 @@ impl Task {
 
     /// One look: `None` ends the task.
     async fn step(&mut self) -> Result<Option<Duration>> {
-        self.looked_at = self.shared.lock().latest.as_ref().map_or(0, |d| d.epoch);
+        self.looked_at = self.shared.now();
         if self.shared.lock().pending.is_none() {
             self.cursor = Cursor::read(&self.attempt.store, &self.attempt.target).await?;
             self.cursor.credits_per_hour = self.attempt.credits_per_hour;
@@ -160,6 +169,7 @@ impl Task {
             Verdict::Idle => {
                 self.failures = 0;
                 self.say("nothing waits").await;
+                self.save_if_due(false).await;
                 Ok(Some(Duration::from_secs(3_600)))
             }
             Verdict::Wait(until, why) => {
@@ -217,6 +227,11 @@ impl Task {
             let Some(decision) = state.latest.clone() else {
                 return Ok(Some(Duration::from_secs(1)));
             };
+            // An epoch may have come since the look: its tests are judged like any other's.
+            let failed = decision.tests.iter().any(|t| t.status == TestVerdict::Fail);
+            if failed && self.attempt.policy.hold_on_failed_tests {
+                return Ok(Some(Duration::ZERO));
+            }
             let Some(taken) = state.pending.take() else { return Ok(Some(Duration::ZERO)) };
             state.pending = Some(taken.successor());
             (taken, decision)

@@ -104,8 +104,8 @@ pub trait Warehouse: Send + Sync {
     /// The rows of any table as texts: numbers and times in their canonical form.
     async fn read(&mut self, table: &str, columns: &[Column]) -> Result<Vec<Vec<Option<String>>>>;
 
-    /// Forgets what was pushed; the tables stay as they are.
-    async fn forget(&mut self, tables: &[String]) -> Result<()>;
+    /// Forgets what was pushed of these tables, or everything and by whom; tables stay as they are.
+    async fn forget(&mut self, tables: &[String], all: bool) -> Result<()>;
 
     /// Ends the session, if there is one.
     async fn close(&mut self);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch};
 use arrow::compute::concat_batches;
-use arrow::datatypes::Int64Type;
+use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use freshet_sql::change::{ChangeBatch, take_rows};
 use freshet_sql::materialize::snapshot::{Event, fold};
 use freshet_sql::plan::Session;
@@ -52,6 +52,7 @@ pub async fn onto_imported(
 ) -> Result<ChangeBatch> {
     let (rows, mut events) = events_of(session, snapshot, queries, relation, images).await?;
     let versions = versions_of(snapshot, &snapshot.imported, |_| true)?;
+    forget_what_is_told(snapshot, &versions, &mut events)?;
     let known: HashSet<u128> = events.iter().map(|e| e.key).collect();
     let first = images.facts.iter().map(|(at_us, _, _)| *at_us).min();
     let base = versions.project(&(0..snapshot.spec.query.fields().len()).collect::<Vec<_>>())?;
@@ -68,6 +69,41 @@ pub async fn onto_imported(
         }
     }
     Ok(fold(&snapshot.spec, &versions, &rows, &events)?)
+}
+
+/// Of a key's events within the span that its imported history tells already, only the last one
+/// counts: it says what the open version must be.
+fn forget_what_is_told(
+    snapshot: &PlannedSnapshot,
+    versions: &RecordBatch,
+    events: &mut Vec<Event>,
+) -> Result<()> {
+    let spec = &snapshot.spec;
+    let base = versions.project(&(0..spec.query.fields().len()).collect::<Vec<_>>())?;
+    let time = |name: &str| {
+        let column = versions.column_by_name(name);
+        let times = column.and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>());
+        times.ok_or_else(|| Error::bug(format!("an imported history without `{name}`")))
+    };
+    let (from, to) = (time(&spec.names.valid_from)?, time(&spec.names.valid_to)?);
+    let mut reached: HashMap<u128, i64> = HashMap::new();
+    for (row, key) in spec.key_hasher().hashes(&base)?.into_iter().enumerate() {
+        let end = if to.is_null(row) { from.value(row) } else { to.value(row) };
+        let latest = reached.entry(key).or_insert(end);
+        *latest = end.max(*latest);
+    }
+    let told = |e: &Event| reached.get(&e.key).is_some_and(|end| e.at_us <= *end);
+    let mut last: HashMap<u128, usize> = HashMap::new();
+    for (at, event) in events.iter().enumerate().filter(|(_, e)| told(e)) {
+        last.insert(event.key, at);
+    }
+    let mut at = 0;
+    events.retain(|event| {
+        let keep = !told(event) || last.get(&event.key) == Some(&at);
+        at += 1;
+        keep
+    });
+    Ok(())
 }
 
 /// The query's rows for each image, and the events that point at them, in order.

@@ -181,7 +181,7 @@ impl Warehouse for Local {
         self.with(move |connection| texts(connection, &sql)).await
     }
 
-    async fn forget(&mut self, tables: &[String]) -> Result<()> {
+    async fn forget(&mut self, tables: &[String], all: bool) -> Result<()> {
         let tables = tables.to_vec();
         self.with(move |connection| {
             let cannot = failed("forget");
@@ -190,8 +190,10 @@ impl Warehouse for Local {
                 let sql = "DELETE FROM FRESHET_LEDGER WHERE MART = ?1";
                 change.execute(sql, [table]).map_err(&cannot)?;
             }
-            let sql = "UPDATE FRESHET_LOCK SET GENERATION = 0, LAKE = NULL";
-            change.execute(sql, []).map_err(&cannot)?;
+            if all {
+                let sql = "UPDATE FRESHET_LOCK SET GENERATION = 0, LAKE = NULL";
+                change.execute(sql, []).map_err(&cannot)?;
+            }
             change.commit().map_err(&cannot)
         })
         .await

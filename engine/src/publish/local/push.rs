@@ -30,7 +30,7 @@ pub fn push(connection: &mut Connection, push: &Push) -> Result<Pushed> {
         return Ok(Pushed::Fenced(found.generation));
     }
     let strange = found.lake.as_ref().is_some_and(|lake| *lake != push.lake);
-    if strange || found.pushed() != push.from {
+    if strange || found.pushed() != push.from || !push.stands_on(&found) {
         return Ok(Pushed::Moved);
     }
     for table in &push.tables {

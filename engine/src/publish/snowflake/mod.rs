@@ -18,19 +18,22 @@ pub mod text;
 mod transport;
 mod zombies;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::{Error, Result};
 use crate::publish::canonical::{self, Dialect};
 use crate::publish::contract::{Column, Contract};
 use crate::publish::moves::{LedgerRow, Push, Standing, TableFacts};
 use crate::publish::options::Snowflake as Options;
+use crate::publish::raw;
 use crate::publish::warehouse::{Pushed, RangeSum, Shape, Warehouse};
 use answer::Rows;
 use credentials::Credentials;
 use session::{Failure, Session, Usage};
 use text::Names;
 
+/// What an error says of a login that was refused.
+pub const REFUSED_LOGIN: &str = "refuses the login of";
 /// Tries of one request before its statement counts as lost.
 const TRIES: usize = 6;
 
@@ -43,6 +46,8 @@ pub struct Snowflake {
     spent: Usage,
     /// Whether the time at which the last push became visible may be missing.
     time_due: bool,
+    /// Pushes whose session was lost: their transactions may still be open.
+    lost: BTreeSet<String>,
     tries: usize,
 }
 
@@ -57,6 +62,7 @@ impl Snowflake {
             session: None,
             spent: Usage::default(),
             time_due: true,
+            lost: BTreeSet::new(),
             tries: TRIES,
         }
     }
@@ -120,6 +126,30 @@ impl Snowflake {
                 Err(failure.into_error("reading the ledger"))
             }
         }
+    }
+
+    /// Rows of RAW's tables that the ledger does not know.
+    async fn count_raw(&mut self, standing: &mut Standing) -> Result<()> {
+        let tables = self.options.raw.iter().flat_map(|raw| raw.tables.clone());
+        for table in tables.collect::<Vec<_>>() {
+            let name = raw::ledger_name(&table);
+            if standing.ledger.contains_key(&name) {
+                continue;
+            }
+            let sql = format!("SELECT COUNT(*) FROM {}", self.names.raw_table(&table));
+            match self.session().await?.run(&sql).await {
+                Ok(counted) => {
+                    let rows = counted.single().and_then(|t| t.parse().ok()).unwrap_or(u64::MAX);
+                    standing.tables.insert(name, TableFacts { columns: Vec::new(), rows });
+                }
+                Err(Failure::Refused(refusal)) if refusal.is_absent() => {}
+                Err(failure) => {
+                    self.drop_session().await;
+                    return Err(failure.into_error("counting the rows of a table of RAW"));
+                }
+            }
+        }
+        Ok(())
     }
 
     async fn tables(&mut self) -> Result<BTreeMap<String, TableFacts>> {
@@ -189,6 +219,7 @@ impl Warehouse for Snowflake {
                 facts.rows = counted.single().and_then(|t| t.parse().ok()).unwrap_or(u64::MAX);
             }
         }
+        self.count_raw(&mut standing).await?;
         Ok(standing)
     }
 
@@ -204,12 +235,11 @@ impl Warehouse for Snowflake {
     }
 
     fn statement(&self, shape: &Shape) -> String {
-        self.names.shape(shape)
+        self.names.shape(shape).join("; ")
     }
 
     async fn shape(&mut self, shapes: &[Shape]) -> Result<()> {
-        for shape in shapes {
-            let sql = self.names.shape(shape);
+        for sql in shapes.iter().flat_map(|shape| self.names.shape(shape)).collect::<Vec<_>>() {
             self.run(&sql, "shaping a table").await?;
         }
         Ok(())
@@ -253,19 +283,29 @@ impl Warehouse for Snowflake {
         Ok(self.run(&sql, "reading a table").await?.rows)
     }
 
-    async fn forget(&mut self, tables: &[String]) -> Result<()> {
+    async fn forget(&mut self, tables: &[String], all: bool) -> Result<()> {
         let names: Vec<String> = tables.iter().map(|t| text::literal(t)).collect();
-        let sql = format!(
-            "DELETE FROM {} WHERE \"MART\" IN ({})",
-            self.names.own("LEDGER"),
-            names.join(", ")
-        );
-        self.run(&sql, "forgetting what was pushed").await?;
-        let lock = format!(
-            "UPDATE {} SET \"GENERATION\" = 0, \"LAKE\" = NULL WHERE \"ID\" = 1",
-            self.names.own("PUSH_LOCK")
-        );
-        self.run(&lock, "forgetting who pushed").await.map(|_| ())
+        let ledger = self.names.own("LEDGER");
+        let mut statements = vec!["BEGIN".to_owned(), self.names.lock()];
+        if all {
+            statements.push(format!("DELETE FROM {ledger}"));
+            statements.push(format!(
+                "UPDATE {} SET \"GENERATION\" = 0, \"LAKE\" = NULL WHERE \"ID\" = 1",
+                self.names.own("PUSH_LOCK")
+            ));
+        } else {
+            let names = names.join(", ");
+            statements.push(format!("DELETE FROM {ledger} WHERE \"MART\" IN ({names})"));
+        }
+        statements.push("COMMIT".to_owned());
+        for sql in statements {
+            if let Err(failure) = self.session().await?.run(&sql).await {
+                // What was begun is undone with its session.
+                self.drop_session().await;
+                return Err(failure.into_error("forgetting what was pushed"));
+            }
+        }
+        Ok(())
     }
 
     async fn close(&mut self) {

@@ -54,7 +54,7 @@ impl Names {
         format!(
             "SELECT L.\"GENERATION\", L.\"LAKE\", G.\"MART\", G.\"EPOCH\", G.\"VERSION\", \
              G.\"ROW_COUNT\", G.\"HASH\", G.\"GENERATION\" AS \"ROW_GENERATION\" \
-             FROM {} AS L LEFT JOIN {} AS G ON 1 = 1",
+             FROM (SELECT DISTINCT \"GENERATION\", \"LAKE\" FROM {}) AS L LEFT JOIN {} AS G ON 1 = 1",
             self.own("PUSH_LOCK"),
             self.own("LEDGER")
         )

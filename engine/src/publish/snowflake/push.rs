@@ -14,6 +14,12 @@ use crate::failpoint;
 use crate::publish::moves::{Move, Push, RawMove, TableMove};
 use crate::publish::warehouse::{Cost, Pushed};
 
+/// While a push is in its transaction nothing commits by itself: were the transaction ended from
+/// outside, the statements behind it would else take effect one by one.
+const AUTOCOMMIT_OFF: &str = "ALTER SESSION SET AUTOCOMMIT = FALSE";
+const AUTOCOMMIT_ON: &str = "ALTER SESSION SET AUTOCOMMIT = TRUE";
+const WHICH: &str = "SELECT CURRENT_TRANSACTION()";
+
 /// Why the transaction did not commit.
 enum Stop {
     Failure(Failure),
@@ -39,7 +45,6 @@ pub async fn push(snowflake: &mut Snowflake, push: &Push) -> Result<Pushed> {
     let ended = match transaction(snowflake, push).await {
         Ok(()) => {
             cost.warehouse_seconds = began.elapsed().as_secs_f64();
-            snowflake.time_due = true;
             // It is committed: what fails from here on is mended by the next push.
             if let Err(error) = tidy(snowflake, push).await {
                 tracing::warn!(%error, "pushed; the time it became visible is recorded later");
@@ -52,6 +57,7 @@ pub async fn push(snowflake: &mut Snowflake, push: &Push) -> Result<Pushed> {
             let refused = matches!(failure, Failure::Refused(_));
             let error = failure.into_error("a push");
             if !refused {
+                snowflake.lost.insert(push.id.clone());
                 snowflake.drop_session().await;
                 return Err(error);
             }
@@ -65,19 +71,23 @@ pub async fn push(snowflake: &mut Snowflake, push: &Push) -> Result<Pushed> {
 }
 
 async fn roll_back(snowflake: &mut Snowflake) -> std::result::Result<(), Failure> {
-    match snowflake.session.as_mut() {
-        Some(session) => session.run("ROLLBACK").await.map(|_| ()),
-        None => Ok(()),
+    if let Some(session) = snowflake.session.as_mut() {
+        session.run("ROLLBACK").await?;
+        session.run(AUTOCOMMIT_ON).await?;
     }
+    Ok(())
 }
 
 /// The moment at which the push became visible is told, and its files go.
 async fn tidy(snowflake: &mut Snowflake, push: &Push) -> Result<()> {
+    snowflake.run(AUTOCOMMIT_ON, "letting statements commit again").await?;
     let visible = snowflake.names.visible();
     snowflake.run(&visible, "recording when a push became visible").await?;
-    snowflake.time_due = false;
+    // The first push of a process also takes what an earlier one left behind.
+    let all = std::mem::take(&mut snowflake.time_due);
     failpoint::hit("pushed");
-    let remove = format!("REMOVE {}", snowflake.names.staged(&format!("{}/", push.lake)));
+    let own = if all { String::new() } else { format!("{}/", push.id) };
+    let remove = format!("REMOVE {}", snowflake.names.staged(&format!("{}/{own}", push.lake)));
     snowflake.run(&remove, "removing staged files").await.map(|_| ())
 }
 
@@ -90,6 +100,7 @@ async fn say(snowflake: &mut Snowflake, sql: &str) -> std::result::Result<Rows, 
 async fn begin(snowflake: &mut Snowflake, push: &Push) -> std::result::Result<(), Failure> {
     let begin = zombies::begin(push);
     let lock = snowflake.names.lock();
+    say(snowflake, AUTOCOMMIT_OFF).await?;
     say(snowflake, &begin).await?;
     match say(snowflake, &lock).await {
         Err(Failure::Refused(refusal)) if zombies::is_locked(&refusal) => {
@@ -107,6 +118,7 @@ async fn begin(snowflake: &mut Snowflake, push: &Push) -> std::result::Result<()
 async fn transaction(snowflake: &mut Snowflake, push: &Push) -> std::result::Result<(), Stop> {
     begin(snowflake, push).await?;
     failpoint::hit("locked");
+    let which = say(snowflake, WHICH).await?;
     let facts = snowflake.names.facts();
     let rows = say(snowflake, &facts).await?;
     let facts = super::read_facts(&rows).map_err(|e| Stop::Failure(Failure::Lost(e)))?;
@@ -114,7 +126,7 @@ async fn transaction(snowflake: &mut Snowflake, push: &Push) -> std::result::Res
         return Err(Stop::Ended(Pushed::Fenced(facts.generation)));
     }
     let strange = facts.lake.as_ref().is_some_and(|lake| *lake != push.lake);
-    if strange || facts.pushed() != push.from {
+    if strange || facts.pushed() != push.from || !push.stands_on(&facts) {
         return Err(Stop::Ended(Pushed::Moved));
     }
     if snowflake.time_due {
@@ -138,6 +150,10 @@ async fn transaction(snowflake: &mut Snowflake, push: &Push) -> std::result::Res
     let epoch = snowflake.names.epoch(push);
     say(snowflake, &epoch).await?;
     failpoint::hit("committing");
+    // Whoever ended our transaction from outside has pushed since: what is open now is a half.
+    if say(snowflake, WHICH).await?.single() != which.single() {
+        return Err(Stop::Ended(Pushed::Moved));
+    }
     say(snowflake, "COMMIT").await?;
     failpoint::hit("pushed");
     Ok(())

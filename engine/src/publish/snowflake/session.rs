@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use snowflake_api::connection::QueryType;
 
+use super::REFUSED_LOGIN;
 use super::answer::{self, Answer, Refusal, Rows};
 use super::credentials::Credentials;
 use super::transport::Transport;
@@ -107,7 +108,7 @@ impl Session {
             let code = answer["code"].as_str().unwrap_or("?");
             let said = answer["message"].as_str().unwrap_or("");
             let what = format!(
-                "{} refuses the login of {} (code {code}): {said}",
+                "{} {REFUSED_LOGIN} {} (code {code}): {said}",
                 self.transport.place(),
                 options.user
             );
@@ -206,9 +207,8 @@ impl Session {
         ]);
         let url = self.transport.absolute(path)?;
         let got = self.transport.connection().get_chunk(&url, &headers).await;
-        let body = got.map_err(|e| {
-            Error::unavailable(format!("no answer of {}", self.transport.place()), e)
-        })?;
+        // The cause may quote a signed address.
+        let body = got.map_err(|_| lost(format!("no answer of {}", self.transport.place())))?;
         let parsed = serde_json::from_slice(&body);
         answer::read(parsed.map_err(|e| Error::unavailable("a result is no JSON", e))?)
     }
@@ -237,7 +237,7 @@ impl Session {
         for url in std::mem::take(&mut rows.chunks) {
             self.usage.requests += 1;
             let got = self.transport.connection().get_chunk(&url, &headers).await;
-            let body = got.map_err(|e| Error::unavailable("a part of a result is missing", e))?;
+            let body = got.map_err(|_| lost("a part of a result is missing".to_owned()))?;
             // Parts are rows with commas between them, without the brackets around.
             let text = [b"[".as_slice(), &body, b"]"].concat();
             let parsed = serde_json::from_slice(&text);
@@ -253,6 +253,10 @@ impl Session {
         let query = [("delete", "true")];
         let _ = self.send(QueryType::CloseSession, &query, Some(&token), json!({})).await;
     }
+}
+
+fn lost(what: String) -> Error {
+    Error::Unavailable { what, cause: None }
 }
 
 impl Failure {

@@ -32,6 +32,7 @@ fn role_and_warehouse(options: &Snowflake, lines: &mut Vec<String>) {
     section(lines, "A role for pushes alone, and a warehouse that sleeps a minute after each.");
     lines.push("USE ROLE SECURITYADMIN;".to_owned());
     lines.push(format!("CREATE ROLE IF NOT EXISTS {role};"));
+    lines.push(format!("GRANT ROLE {role} TO ROLE SYSADMIN;"));
     lines.push("USE ROLE SYSADMIN;".to_owned());
     lines.push(format!(
         "CREATE WAREHOUSE IF NOT EXISTS {warehouse} WAREHOUSE_SIZE = XSMALL AUTO_SUSPEND = 60 \
@@ -133,10 +134,11 @@ fn tables(options: &Snowflake, contracts: &[Contract], lines: &mut Vec<String>) 
         "Ledger, stage and tables: `freshet publish setup --apply` runs these as the role.",
     );
     lines.push(format!("USE ROLE {};", ident(&options.role)));
+    lines.push(format!("USE WAREHOUSE {};", ident(&options.warehouse)));
     lines.extend(names.install().into_iter().map(|sql| sql + ";"));
     lines.extend(options.raw.iter().flat_map(|raw| names.create_raw(raw)).map(|sql| sql + ";"));
     for contract in contracts {
-        lines.push(names.shape(&Shape::CreateTable(Box::new(contract.clone()))) + ";");
+        lines.push(names.shape(&Shape::CreateTable(Box::new(contract.clone()))).join("; ") + ";");
     }
 }
 

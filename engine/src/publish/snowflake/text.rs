@@ -145,21 +145,21 @@ impl Names {
     }
 
     /// Makes a target table what its contract says.
-    pub fn shape(&self, shape: &Shape) -> String {
+    pub fn shape(&self, shape: &Shape) -> Vec<String> {
+        let add = |table: &str, column: &Column| {
+            format!("ALTER TABLE {} ADD COLUMN {}", self.table(table), column_line(column))
+        };
+        let drop = |table: &str, name: &str| {
+            format!("ALTER TABLE {} DROP COLUMN {}", self.table(table), ident(name))
+        };
         match shape {
-            Shape::CreateTable(contract) => self.create_table(contract),
-            Shape::AddColumn(table, column) => {
-                format!("ALTER TABLE {} ADD COLUMN {}", self.table(table), column_line(column))
+            Shape::CreateTable(contract) => vec![self.create_table(contract)],
+            Shape::AddColumn(table, column) => vec![add(table, column)],
+            // SET DATA TYPE only widens; the mart is written whole after this anyway.
+            Shape::ChangeType(table, column) => {
+                vec![drop(table, &column.name), add(table, column)]
             }
-            Shape::ChangeType(table, column) => format!(
-                "ALTER TABLE {} ALTER COLUMN {} SET DATA TYPE {}",
-                self.table(table),
-                ident(&column.name),
-                type_name(column.kind)
-            ),
-            Shape::DropColumn(table, name) => {
-                format!("ALTER TABLE {} DROP COLUMN {}", self.table(table), ident(name))
-            }
+            Shape::DropColumn(table, name) => vec![drop(table, name)],
         }
     }
 
@@ -192,7 +192,7 @@ impl Names {
     pub fn copy(&self, table: &str, folder: &str) -> String {
         format!(
             "COPY INTO {table} FROM {} FILE_FORMAT = (TYPE = PARQUET USE_LOGICAL_TYPE = TRUE \
-             BINARY_AS_TEXT = FALSE) MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE \
+             BINARY_AS_TEXT = FALSE NULL_IF = ()) MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE \
              ON_ERROR = ABORT_STATEMENT",
             self.staged(folder)
         )
