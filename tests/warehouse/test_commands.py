@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import subprocess
 
 from .desk import Desk, connector, password
 
@@ -58,3 +59,12 @@ def test_every_query_has_a_tag_and_logins_ask_for_little(freshet, emulator, lake
     login = requests.get(f"{emulator.url}/emulator/logins", timeout=5).json()[0]
     assert json.loads(login["parameters"]["QUERY_TAG"])["app"] == "freshet"
     assert login["parameters"]["TIMEZONE"] == "UTC"
+
+
+def test_a_push_sends_the_rows_that_changed_and_no_other(freshet):
+    done = subprocess.run([str(freshet), "bench", "publish", "--epochs", "5", "--customers", "200",
+                           "--transactions", "30", "--json"], capture_output=True, check=True,
+                          timeout=120)
+    found = json.loads(done.stdout)
+    assert found["pushes"] == 5 and found["rows_changed_per_push"] > 100
+    assert found["rows_sent_per_row_changed"] == 1.0

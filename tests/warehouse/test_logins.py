@@ -7,9 +7,11 @@ import threading
 from pathlib import Path
 
 import jwt
+import pyarrow
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from deltalake import DeltaTable, QueryBuilder
 
 from .desk import Desk
 from .servers import Emulator
@@ -114,6 +116,15 @@ def test_an_access_token_logs_in_and_nothing_writes_a_secret_down(freshet, lake,
             desk.publish("verify")
             desk.publish("push", code=3, FRESHET_SECRET=f"{TOKEN}-wrong")
             desk.publish("setup", "--print")
+        # Nor a row's value, in anything but the lake and what was staged.
+        people = DeltaTable(str(lake / "marts/dim_customers"))
+        rows = QueryBuilder().register("t", people).execute("select email from t limit 50")
+        emails = [str(email).encode() for email in pyarrow.table(rows.read_all())["email"]]
+        assert len(emails) == 50
+        quiet = [*tmp_path.rglob("said.log"), *lake.rglob("status.json")]
+        for path in quiet:
+            body = path.read_bytes()
+            assert not [email for email in emails if email in body], f"{path} holds a row"
         written = [path for path in tmp_path.rglob("*") if path.is_file()]
         said = [path for path in written if path.name == "said.log"]
         assert len(said) == 2 and all(path.stat().st_size > 1000 for path in said)

@@ -116,24 +116,40 @@ async fn refuse_held(desk: &Desk, decision: &Decision) -> Result<()> {
 async fn compare(config: &Config, wanted: &PublishTarget, json: bool) -> Result<ExitCode> {
     let desk = Desk::open(config, wanted).await?;
     let mut warehouse = desk.target.connect()?;
-    let standing = warehouse.standing(&desk.contracts).await?;
-    let lake = lakeside::identity(&desk.store).await?;
-    plan::refuse_strangers(&standing, &lake, desk.decision()?.epoch)?;
-    let Some(epoch) = standing.pushed() else {
-        return Err(Error::invalid(format!("nothing was pushed to {} yet", warehouse.name())));
-    };
-    let decision = recover::at(&desk.store, epoch).await?.ok_or_else(|| {
-        Error::invalid(format!("the lake keeps epoch {epoch} no more"))
-            .with_hint("push first, or keep more decisions: decisions_kept in [checkpoint]")
-    })?;
-    let found =
-        verify::verify(warehouse.as_mut(), &desk.store, &decision, &desk.contracts, &standing)
-            .await;
+    let compared = compare_once(&desk, warehouse.as_mut()).await;
     warehouse.close().await;
-    let found = found?;
+    let (epoch, found) = compared?;
     hold_what_differs(&desk, &found).await?;
     print::verified(epoch, &found, json)?;
     Ok(if found.iter().all(|f| f.same) { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// Compares as of the epoch that the ledger says; anew where a push came in between.
+async fn compare_once(
+    desk: &Desk,
+    warehouse: &mut dyn Warehouse,
+) -> Result<(u64, Vec<verify::Finding>)> {
+    let lake = lakeside::identity(&desk.store).await?;
+    for _ in 0..ATTEMPTS {
+        let standing = warehouse.standing(&desk.contracts).await?;
+        let Some(epoch) = standing.pushed() else {
+            return Err(Error::invalid(format!("nothing was pushed to {} yet", warehouse.name())));
+        };
+        let latest = recover::latest(&desk.store).await?.map_or(0, |d| d.epoch);
+        plan::refuse_strangers(&standing, &lake, latest)?;
+        let decision = recover::at(&desk.store, epoch).await?.ok_or_else(|| {
+            Error::invalid(format!("the lake keeps epoch {epoch} no more"))
+                .with_hint("push first, or keep more decisions: decisions_kept in [checkpoint]")
+        })?;
+        let (store, contracts) = (&desk.store, &desk.contracts);
+        let found = verify::verify(warehouse, store, &decision, contracts, &standing).await?;
+        let same = found.iter().all(|f| f.same);
+        if same || warehouse.standing(contracts).await?.pushed() == Some(epoch) {
+            return Ok((epoch, found));
+        }
+    }
+    let what = "pushes keep coming in between: hold the target to compare it".to_owned();
+    Err(Error::Unavailable { what, cause: None })
 }
 
 /// A target that is not what was pushed gets no further pushes, until it was reset or compared

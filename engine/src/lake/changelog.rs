@@ -8,6 +8,7 @@ use std::sync::Arc;
 use arrow::array::{AsArray, BooleanArray};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
+use bytes::Bytes;
 use freshet_sql::change::{ChangeBatch, WEIGHT_COLUMN};
 
 use super::layout;
@@ -23,12 +24,15 @@ pub fn file(layer: &str, model: &str, epoch: u64, change: &ChangeBatch) -> Resul
     Ok(Upload { path: layout::changes(layer, model, epoch), body })
 }
 
-/// A change from its file, under the model's columns; `None` where there is no such file, or where
-/// it was written under other columns.
+/// A change from its file, under the model's columns; `None` where there is no such file, or where it
+/// lacks one of them.
 pub async fn read(store: &Store, path: &str, schema: &SchemaRef) -> Result<Option<ChangeBatch>> {
     let Some(body) = store.get(path).await? else { return Ok(None) };
     let mut fields = schema.fields().to_vec();
     fields.push(Arc::new(Field::new(WEIGHT_COLUMN, DataType::Int64, true)));
+    if !has_columns(&body, &fields, path)? {
+        return Ok(None);
+    }
     let rows = decode(body, &Arc::new(Schema::new(fields)), path)?;
     let Some((weights, columns)) = rows.columns().split_last() else { return Ok(None) };
     let weights = weights.as_primitive::<Int64Type>();
@@ -38,6 +42,12 @@ pub async fn read(store: &Store, path: &str, schema: &SchemaRef) -> Result<Optio
         Ok(filter_record_batch(&rows, &mask)?)
     };
     Ok(Some(ChangeBatch { removed: side(-1)?, added: side(1)? }))
+}
+
+/// Whether a file has all of these columns: one that was written under another model has not.
+fn has_columns(body: &Bytes, fields: &[Arc<Field>], path: &str) -> Result<bool> {
+    let stored = super::parquet::columns(body.clone(), path)?;
+    Ok(fields.iter().all(|f| stored.iter().any(|name| name == f.name())))
 }
 
 /// Deletes what no reader can need any more: files of epochs whose decisions are gone.

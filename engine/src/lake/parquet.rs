@@ -97,6 +97,13 @@ pub fn decode(file: Bytes, schema: &SchemaRef, name: &str) -> Result<RecordBatch
     concat_batches(schema, &batches).map_err(|e| damaged(&e))
 }
 
+/// The names of a file's columns.
+pub fn columns(file: Bytes, name: &str) -> Result<Vec<String>> {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file)
+        .map_err(|e| Error::corrupt(format!("file \"{name}\": {e}")))?;
+    Ok(builder.schema().fields().iter().map(|f| f.name().clone()).collect())
+}
+
 /// The same rows under this schema: columns by name, absent ones null.
 pub fn under(
     batch: &RecordBatch,
