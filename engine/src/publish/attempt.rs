@@ -50,6 +50,8 @@ pub struct Attempt {
     pub credits_per_hour: f64,
     /// Tables whose rows may be replaced although they are not ours.
     pub adopted: BTreeSet<String>,
+    /// Whether RAW lacks events that the last push left for the next one.
+    pub raw_behind: bool,
     /// What the target said last; read anew after anything that failed.
     pub known: Option<Standing>,
 }
@@ -83,6 +85,7 @@ impl Attempt {
                 return Ok(Ended::Pushed(Cost::default()));
             }
             self.known = None;
+            self.raw_behind = push.raw.iter().any(|raw| raw.after.epoch < push.to);
             match self.warehouse.push(&push).await? {
                 Pushed::Done(cost) => {
                     let mut standing = standing;

@@ -25,6 +25,9 @@
 //! - *The change is proved before it is sent*: rows and hash of what the target holds, moved by the net
 //!   change, must be rows and hash of the lake's table. A change log with a gap is found here, and the
 //!   mart is sent whole.
+//! - *Nothing commits by itself inside a push.* Another instance may end our transaction, as may the
+//!   server; statements behind that would each take effect. So AUTOCOMMIT is off from BEGIN to COMMIT, and
+//!   the transaction's number is compared before COMMIT.
 //! - *Loads go into temporary tables*, before the transaction: the lock is held for the merges alone, and
 //!   a killed process leaves nothing that another one could read. COPY straight into a mart could only
 //!   append; MERGE straight from a stage would hold the lock while files are read.

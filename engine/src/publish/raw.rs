@@ -16,6 +16,9 @@ use crate::error::Result;
 use crate::lake::store::Store;
 use crate::lake::{layout, read};
 
+/// Events of one table in one push, about: more go with the next.
+const ROWS_MAX: usize = 200_000;
+
 /// The ledger's name of a raw table.
 pub fn ledger_name(table: &str) -> String {
     format!("RAW.{}", table.to_uppercase())
@@ -36,16 +39,18 @@ pub async fn moves(
         let name = ledger_name(table);
         let before = pushed(&name);
         let from = before.as_ref().map_or(0, |row| row.epoch);
+        let files = read::files_since(store, &path, standing.version, from).await?;
+        let to = reach(files.iter().map(|(at, file)| (*at, file.rows())), decision.epoch);
         let mut rows = Vec::new();
-        for batch in read::rows_since(store, &path, standing.version, from).await? {
-            let made = events(&batch, from, decision.epoch)?;
+        for (_, file) in &files {
+            let made = events(&file.read(store).await?, from, to)?;
             if made.num_rows() > 0 {
                 rows.push(made);
             }
         }
         let added: usize = rows.iter().map(RecordBatch::num_rows).sum();
         let after = LedgerRow {
-            epoch: decision.epoch,
+            epoch: to,
             version: standing.version,
             rows: before.map_or(0, |row| row.rows) + added as u64,
             hash: String::new(),
@@ -54,6 +59,18 @@ pub async fn moves(
         moves.push(RawMove { table: name, rows, after });
     }
     Ok(moves)
+}
+
+/// How far one push goes: to the last epoch, or to where about [`ROWS_MAX`] events are reached.
+fn reach(files: impl Iterator<Item = (u64, usize)>, last: u64) -> u64 {
+    let mut rows = 0;
+    for (epoch, more) in files {
+        rows += more;
+        if rows >= ROWS_MAX {
+            return epoch.min(last);
+        }
+    }
+    last
 }
 
 /// Events of the epochs behind `from` up to `to`: JSON and time.
@@ -114,6 +131,13 @@ fn with_members(object: &str, members: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_push_takes_so_many_events_and_the_next_goes_on() {
+        assert_eq!(reach([(1, 10), (2, 10)].into_iter(), 7), 7);
+        assert_eq!(reach([(3, 150_000), (5, 60_000), (9, 5)].into_iter(), 9), 5);
+        assert_eq!(reach([(3, 1_000_000)].into_iter(), 9), 3);
+    }
 
     #[test]
     fn members_are_added_to_any_object() {

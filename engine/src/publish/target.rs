@@ -94,6 +94,7 @@ impl Target {
             raw: self.raw().cloned(),
             credits_per_hour: self.credits_per_hour(),
             adopted: std::collections::BTreeSet::new(),
+            raw_behind: false,
             known: None,
         })
     }

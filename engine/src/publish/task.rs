@@ -243,7 +243,9 @@ impl Task {
                 let now_us = self.clock.now_us();
                 let delay_ms = (now_us - decision.time_us) / 1_000;
                 self.failures = 0;
-                self.cursor.events = decision.totals.events;
+                if !self.attempt.raw_behind {
+                    self.cursor.events = decision.totals.events;
+                }
                 self.cursor.pushed(PushRecord {
                     at_us: now_us,
                     epoch: decision.epoch,

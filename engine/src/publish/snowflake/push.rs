@@ -147,8 +147,10 @@ async fn transaction(snowflake: &mut Snowflake, push: &Push) -> std::result::Res
     }
     let sign = snowflake.names.sign(push.generation, &push.lake);
     say(snowflake, &sign).await?;
-    let epoch = snowflake.names.epoch(push);
-    say(snowflake, &epoch).await?;
+    if push.from != Some(push.to) {
+        let epoch = snowflake.names.epoch(push);
+        say(snowflake, &epoch).await?;
+    }
     failpoint::hit("committing");
     // Whoever ended our transaction from outside has pushed since: what is open now is a half.
     if say(snowflake, WHICH).await?.single() != which.single() {
