@@ -20,6 +20,7 @@ def test_status_hold_push_verify_reset_on_a_local_file(freshet, lake, tmp_path):
     desk.publish("push", "--epoch", str(first))
     assert f"holds epoch {last}" in desk.publish("push")
     assert "already" in desk.publish("push")
+    assert f"holds epoch {last} of {last}" in desk.publish("status")
     with sqlite3.connect(file) as warehouse:
         key, = warehouse.execute("SELECT CUSTOMER_ID FROM CUSTOMER_SUMMARY LIMIT 1").fetchone()
         warehouse.execute("DELETE FROM CUSTOMER_SUMMARY WHERE CUSTOMER_ID = ?", [key])

@@ -9,15 +9,16 @@ use super::desk::{Desk, chosen, targets};
 use super::publish_print as print;
 use crate::checkpoint::decision::Decision;
 use crate::checkpoint::recover;
+use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::lake::store::Store;
 use crate::publish::attempt::Ended;
 use crate::publish::contract::Contract;
-use crate::publish::cursor::{self, Cursor};
+use crate::publish::cursor::{self, Cursor, PushRecord};
 use crate::publish::snowflake::setup;
 use crate::publish::target::Target;
-use crate::publish::warehouse::Warehouse;
+use crate::publish::warehouse::{Cost, Warehouse};
 use crate::publish::{import, lakeside, plan, verify};
 use crate::transform::report::Verdict;
 
@@ -86,6 +87,7 @@ async fn push(config: &Config, options: &PublishPush) -> Result<ExitCode> {
         match attempt.run(&mut pending, decision).await? {
             Ended::Pushed(cost) => {
                 attempt.warehouse.close().await;
+                remember(&desk, decision, cost).await?;
                 print::pushed(&attempt.warehouse.name(), decision.epoch, cost);
                 return Ok(ExitCode::SUCCESS);
             }
@@ -96,6 +98,19 @@ async fn push(config: &Config, options: &PublishPush) -> Result<ExitCode> {
         }
     }
     Err(Error::Fenced("another process keeps pushing to this target".to_owned()))
+}
+
+/// For `status`, and so that the service's next start knows what waits.
+async fn remember(desk: &Desk, decision: &Decision, cost: Cost) -> Result<()> {
+    let (store, target) = (&desk.store, desk.target.name());
+    let mut cursor = Cursor::read(store, target).await?;
+    let at_us = SystemClock.now_us();
+    let delay_ms = (at_us - decision.time_us) / 1_000;
+    cursor.credits_per_hour = desk.target.credits_per_hour();
+    "pushed by hand".clone_into(&mut cursor.state);
+    cursor.pushed(PushRecord { at_us, epoch: decision.epoch, delay_ms, cost });
+    cursor.waiting.clear();
+    cursor.write(store, target).await
 }
 
 async fn refuse_held(desk: &Desk, decision: &Decision) -> Result<()> {
