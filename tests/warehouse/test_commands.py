@@ -4,6 +4,8 @@ import json
 import sqlite3
 import subprocess
 
+import pytest
+
 from .desk import Desk, connector, password
 
 
@@ -69,3 +71,13 @@ def test_a_push_sends_the_rows_that_changed_and_no_other(freshet):
     found = json.loads(done.stdout)
     assert found["pushes"] == 5 and found["rows_changed_per_push"] > 100
     assert found["rows_sent_per_row_changed"] == 1.0
+
+
+@pytest.mark.parametrize("kind", ["local", "snowflake"])
+def test_the_demo_pushes_to_a_warehouse(freshet, tmp_path, kind):
+    done = subprocess.run([str(freshet), "demo", "--seconds", "3", "--lake", str(tmp_path / "lake"),
+                           "--warehouse", kind, "--json"], capture_output=True, check=True,
+                          timeout=120)
+    checks = {check["what"]: check["holds"] for check in json.loads(done.stdout)["checks"]}
+    assert all(checks.values())
+    assert "11 of 11 tables there have the lake's own hashes" in checks

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+import requests
 
 pytest.importorskip("confluent_kafka", reason="python packages are missing: run tests/install")
 
@@ -63,6 +64,11 @@ def test_serve_is_killed_again_and_again_and_the_target_is_true(
     assert all(table["same"] for table in line.desk.verify())
     done = pushes(emulator)
     assert len(done) == len(set(done)), "an epoch was pushed twice"
+    # Nothing has changed: nobody even logs in, and the warehouse sleeps.
+    logins = f"{emulator.url}/emulator/logins"
+    before = len(requests.get(logins, timeout=5).json())
+    line.service.catch_up()
+    assert len(requests.get(logins, timeout=5).json()) == before
 
 
 def test_a_target_that_is_away_holds_nothing_up(freshet, topics, tmp_path):  # noqa: F811
