@@ -33,7 +33,8 @@ impl Pipeline {
     /// Starts a publisher for each target.
     ///
     /// # Errors
-    /// `Invalid` for what the policy says wrongly. A target that is away is no error.
+    /// `Invalid` for what the policy says wrongly, `Unavailable` for a local file that can't be opened.
+    /// An account that is away is no error.
     pub async fn publish_to(&mut self, project: &Project, targets: &[Target]) -> Result<()> {
         if targets.is_empty() {
             return Ok(());
