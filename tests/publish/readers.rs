@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use freshet::emulator::{Emulator, Options};
 
@@ -27,12 +28,10 @@ async fn a_reader_never_sees_two_epochs_mixed() {
     let emulator = Arc::new(Emulator::start(0, Options::default()).await.unwrap());
     let mut lake = BankLake::open(5, 21).await;
     let target = snowflake(options(&emulator, &MARTS));
-    let mut attempt = {
-        let pushing = Pushing::new(&lake, target.clone()).await;
-        let mut attempt = pushing.attempt().await;
-        pushing.until_pushed(&mut attempt, lake.last()).await;
-        attempt
-    };
+    let planned = BankLake::open(1, 1).await;
+    let planned = Pushing::new(&planned, target).await;
+    let mut attempt = planned.on(&lake).attempt().await;
+    planned.on(&lake).until_pushed(&mut attempt, lake.last()).await;
     let (over, looks) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let reader = tokio::spawn({
         let (over, looks, emulator) = (over.clone(), looks.clone(), emulator.clone());
@@ -45,14 +44,15 @@ async fn a_reader_never_sees_two_epochs_mixed() {
                 let epoch = usize::try_from(cell(0) / 1_000_000_000).unwrap();
                 seen.push((epoch, [cell(2), cell(3), cell(4)]));
                 looks.fetch_add(1, Ordering::Relaxed);
+                // Leaves the pushes a core of their own.
+                tokio::time::sleep(Duration::from_millis(10)).await;
             }
             seen
         }
     });
     for _ in 0..pushes {
         lake.live(2).await;
-        let pushing = Pushing::new(&lake, target.clone()).await;
-        pushing.until_pushed(&mut attempt, lake.last()).await;
+        planned.on(&lake).until_pushed(&mut attempt, lake.last()).await;
     }
     over.store(true, Ordering::Relaxed);
     let seen = reader.await.unwrap();
@@ -61,6 +61,5 @@ async fn a_reader_never_sees_two_epochs_mixed() {
         let books = lake.books[epoch - 1];
         assert_eq!(sums, [books; 3], "epoch {epoch}");
     }
-    let pushing = Pushing::new(&lake, target).await;
-    pushing.assert_same(lake.last(), "in the end").await;
+    planned.on(&lake).assert_same(lake.last(), "in the end").await;
 }

@@ -48,6 +48,12 @@ impl<'l> Pushing<'l> {
         Self { lake, target, contracts, generation: 1, tries: 1 }
     }
 
+    /// The same target as the lake has gone on.
+    pub fn on<'n>(&self, lake: &'n BankLake) -> Pushing<'n> {
+        let (target, contracts) = (self.target.clone(), self.contracts.clone());
+        Pushing { lake, target, contracts, generation: self.generation, tries: self.tries }
+    }
+
     /// A client of its own, as a process has it.
     pub async fn attempt(&self) -> Attempt {
         let id = lakeside::identity(&self.lake.store()).await.unwrap();
