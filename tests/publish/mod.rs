@@ -2,9 +2,11 @@
 //!
 //! - `faults`: a failure at every request of a push, before and after its effect, one and two.
 //! - `readers`: whoever reads all marts and the ledger in one statement sees one epoch.
-//! - `rules`: targets that are not ours, columns that change, RAW, imports, logins, two instances.
+//! - `rules`: targets that are not ours, keys and columns, zombies, two instances.
+//! - `beside`: RAW, history that is taken over, a local file, logins and setup.
 
 mod bank;
+mod beside;
 mod faults;
 mod readers;
 mod rules;
