@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::epoch::loading::CutState;
 use crate::error::{Error, Result};
 use crate::lake::tables::{Entry, Standing};
-use crate::transform::report::{ModelReport, TestReport};
+use crate::transform::report::{ModelReport, TestReport, Verdict};
 
 /// The format that this engine writes.
 pub const FORMAT: u32 = 1;
@@ -99,6 +99,11 @@ impl DecidedEntry {
 }
 
 impl Decision {
+    /// Data tests of severity error that fail.
+    pub fn failed_tests(&self) -> impl Iterator<Item = &TestReport> {
+        self.tests.iter().filter(|t| t.status == Verdict::Fail)
+    }
+
     /// As stored.
     pub fn encode(&self) -> Result<Bytes> {
         let text = serde_json::to_vec(self).map_err(|e| Error::bug(format!("decision: {e}")))?;

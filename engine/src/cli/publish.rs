@@ -20,7 +20,6 @@ use crate::publish::snowflake::setup;
 use crate::publish::target::Target;
 use crate::publish::warehouse::{Cost, Warehouse};
 use crate::publish::{import, lakeside, plan, verify};
-use crate::transform::report::Verdict;
 
 /// Attempts at a target that another process pushes to as well.
 const ATTEMPTS: usize = 5;
@@ -104,11 +103,9 @@ async fn push(config: &Config, options: &PublishPush) -> Result<ExitCode> {
 async fn remember(desk: &Desk, decision: &Decision, cost: Cost) -> Result<()> {
     let (store, target) = (&desk.store, desk.target.name());
     let mut cursor = Cursor::read(store, target).await?;
-    let at_us = SystemClock.now_us();
-    let delay_ms = (at_us - decision.time_us) / 1_000;
     cursor.credits_per_hour = desk.target.credits_per_hour();
     "pushed by hand".clone_into(&mut cursor.state);
-    cursor.pushed(PushRecord { at_us, epoch: decision.epoch, delay_ms, cost });
+    cursor.pushed(PushRecord::new(SystemClock.now_us(), decision, cost));
     cursor.waiting.clear();
     cursor.write(store, target).await
 }
@@ -119,8 +116,7 @@ async fn refuse_held(desk: &Desk, decision: &Decision) -> Result<()> {
     if !holds.is_empty() {
         return Err(Error::failed(format!("held: {}", holds.join("; "))).with_hint(hint));
     }
-    let failed = decision.tests.iter().filter(|t| t.status == Verdict::Fail);
-    let failed: Vec<&str> = failed.map(|t| t.name.as_str()).collect();
+    let failed: Vec<&str> = decision.failed_tests().map(|t| t.name.as_str()).collect();
     if desk.target.policy().hold_on_failed_tests && !failed.is_empty() {
         let what = format!("held: {} data tests fail: {}", failed.len(), failed.join(", "));
         return Err(Error::failed(what).with_hint(hint));

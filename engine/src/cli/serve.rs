@@ -15,7 +15,6 @@ use crate::pipeline::drive::Progress;
 use crate::pipeline::{Settings, project};
 use crate::source::Source;
 use crate::source::kafka::KafkaSource;
-use crate::transform::report::Verdict;
 
 /// Seconds between two attempts while a server is unavailable.
 const RETRY_SECONDS: [u64; 5] = [1, 2, 5, 10, 30];
@@ -130,12 +129,12 @@ fn log_epoch(decision: &Decision) {
         dead_letters = decision.totals.dead_letters,
         "epoch committed"
     );
-    for test in decision.tests.iter().filter(|t| t.status == Verdict::Fail) {
+    for test in decision.failed_tests() {
         tracing::warn!(test = test.name, failures = test.failures, "data test failed");
     }
 }
 
 fn failing(decision: &Decision) -> Vec<String> {
-    let failed = decision.tests.iter().filter(|t| t.status == Verdict::Fail);
+    let failed = decision.failed_tests();
     failed.map(|t| format!("{} ({} rows)", t.name, t.failures)).collect()
 }

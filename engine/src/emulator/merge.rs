@@ -11,12 +11,12 @@ use sqlparser::ast::{
 };
 
 use super::World;
-use super::answer::{MERGE, Outcome, Refused, absent, compilation, counts};
+use super::answer::{MERGE, Outcome, Refused, compilation, counts};
 use super::query::{self, ROW};
-use super::rewrite::{self, Place};
+use super::rewrite::Place;
 use super::sessions::SessionId;
 use super::tables::Table;
-use super::write::{changed, numbered_factor, numbers, places, spread, target, without};
+use super::write::{Opened, changed, numbered_factor, numbers, open, places, spread, without};
 
 struct Plan<'m> {
     world: &'m World,
@@ -34,11 +34,8 @@ pub async fn merge(
     mut statement: Statement,
     place: &Place,
 ) -> Outcome {
-    let name = target(&statement, place).ok_or_else(|| compilation("merge into what?"))?;
-    let known = |name: &str| world.tables.get(session, name).is_some();
-    let tables = rewrite::flatten(&mut statement, place, &known);
+    let Opened { name, tables, table } = open(world, session, &mut statement, place)?;
     let Statement::Merge(merge) = statement else { return Err(compilation("no merge")) };
-    let table = world.tables.get(session, &name).ok_or_else(|| absent("Table", &name))?.clone();
     let plan = Plan { world, session, name, tables, table, merge: &merge };
     let (gone, updated, deleted) = plan.matched().await?;
     let inserted = plan.inserted().await?;

@@ -13,6 +13,7 @@ use super::answer::{DELETE, INSERT, Outcome, Refused, UPDATE, absent, compilatio
 use super::query::{self, ROW, numbered_name};
 use super::rewrite::{self, Place};
 use super::sessions::SessionId;
+use super::tables::Table;
 
 /// The table that a statement changes: its whole name.
 pub fn target(statement: &Statement, place: &Place) -> Option<String> {
@@ -47,6 +48,30 @@ pub fn conform(
     RecordBatch::try_new(schema.clone(), columns.map_err(compilation)?).map_err(compilation)
 }
 
+/// What a statement that changes rows stands on.
+pub struct Opened {
+    /// The table that it changes: its whole name.
+    pub name: String,
+    /// Every table that it names.
+    pub tables: Vec<String>,
+    /// The table itself, as the session sees it.
+    pub table: Table,
+}
+
+/// Makes a statement's names whole and flat, and finds the table that it changes.
+pub fn open(
+    world: &World,
+    session: SessionId,
+    statement: &mut Statement,
+    place: &Place,
+) -> std::result::Result<Opened, Refused> {
+    let name = target(statement, place).ok_or_else(|| compilation("a change of what?"))?;
+    let known = |name: &str| world.tables.get(session, name).is_some();
+    let tables = rewrite::flatten(statement, place, &known);
+    let table = world.tables.get(session, &name).ok_or_else(|| absent("Table", &name))?.clone();
+    Ok(Opened { name, tables, table })
+}
+
 /// INSERT, with or without OVERWRITE.
 pub async fn insert(
     world: &mut World,
@@ -54,11 +79,8 @@ pub async fn insert(
     mut statement: Statement,
     place: &Place,
 ) -> Outcome {
-    let name = target(&statement, place).ok_or_else(|| compilation("insert into what?"))?;
-    let known = |name: &str| world.tables.get(session, name).is_some();
-    let tables = rewrite::flatten(&mut statement, place, &known);
+    let Opened { name, tables, table } = open(world, session, &mut statement, place)?;
     let Statement::Insert(insert) = statement else { return Err(compilation("no insert")) };
-    let table = world.tables.get(session, &name).ok_or_else(|| absent("Table", &name))?.clone();
     let source = insert.source.ok_or_else(|| compilation("an insert without rows"))?;
     let (_, rows) = query::rows(world, session, &source.to_string(), &tables, None).await?;
     let places = places(&table.schema, &insert.columns)?;
@@ -147,11 +169,8 @@ pub async fn delete(
     mut statement: Statement,
     place: &Place,
 ) -> Outcome {
-    let name = target(&statement, place).ok_or_else(|| compilation("delete from what?"))?;
-    let known = |name: &str| world.tables.get(session, name).is_some();
-    let tables = rewrite::flatten(&mut statement, place, &known);
+    let Opened { name, tables, table } = open(world, session, &mut statement, place)?;
     let Statement::Delete(delete) = statement else { return Err(compilation("no delete")) };
-    let table = world.tables.get(session, &name).ok_or_else(|| absent("Table", &name))?.clone();
     let factor = from(&delete).first().map(|t| numbered_factor(&t.relation)).unwrap_or_default();
     let condition = delete.selection.map_or("TRUE".to_owned(), |c| c.to_string());
     let text = match delete.using.as_deref().and_then(|u| u.first()) {
@@ -174,13 +193,10 @@ pub async fn update(
     mut statement: Statement,
     place: &Place,
 ) -> Outcome {
-    let name = target(&statement, place).ok_or_else(|| compilation("update what?"))?;
-    let known = |name: &str| world.tables.get(session, name).is_some();
-    let tables = rewrite::flatten(&mut statement, place, &known);
+    let Opened { name, tables, table } = open(world, session, &mut statement, place)?;
     let Statement::Update(Update { table: factor, assignments, selection, .. }) = statement else {
         return Err(compilation("no update"));
     };
-    let table = world.tables.get(session, &name).ok_or_else(|| absent("Table", &name))?.clone();
     let mut cells: Vec<String> =
         table.schema.fields().iter().map(|f| format!("\"{}\"", f.name())).collect();
     for assignment in &assignments {

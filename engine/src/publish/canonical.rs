@@ -141,16 +141,23 @@ pub fn read_hashes(rows: &[Vec<Option<String>>]) -> Result<Vec<(String, u64)>> {
     rows.iter().map(one).collect()
 }
 
+/// A time as the ledgers write it: `YYYY-MM-DD HH:MM:SS.ffffff` in UTC.
+pub fn timestamp(us: i64) -> String {
+    let time = chrono::DateTime::from_timestamp_micros(us).unwrap_or_default();
+    time.format("%Y-%m-%d %H:%M:%S%.6f").to_string()
+}
+
 /// Name, range and hash of the lake's own rows.
 pub fn of_rows(
     contract: &Contract,
     batch: &RecordBatch,
     ranges: u64,
 ) -> Result<Vec<(String, u64, u64)>> {
-    let naming = naming(contract);
-    let names = digest::row_texts(batch, &naming)?;
-    let keys = digest::row_hashes(batch, &naming)?;
+    let names = digest::row_texts(batch, &naming(contract))?;
     let hashes = digest::row_hashes(batch, &contract.hashed())?;
-    let rows = names.into_iter().zip(keys).zip(hashes);
-    Ok(rows.map(|((name, key), hash)| (name, key % ranges, hash)).collect())
+    let row = |(name, hash): (String, u64)| {
+        let range = digest::lower64(name.as_bytes()) % ranges;
+        (name, range, hash)
+    };
+    Ok(names.into_iter().zip(hashes).map(row).collect())
 }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::contract::Contract;
 use super::net::{Pending, Waiting};
 use super::warehouse::Cost;
+use crate::checkpoint::decision::Decision;
 use crate::checkpoint::recover;
 use crate::error::{Error, Result};
 use crate::lake::parquet::{self, Effort};
@@ -34,6 +35,14 @@ pub struct PushRecord {
     pub delay_ms: i64,
     /// What it took.
     pub cost: Cost,
+}
+
+impl PushRecord {
+    /// A push that ended now.
+    pub fn new(at_us: i64, decision: &Decision, cost: Cost) -> Self {
+        let delay_ms = (at_us - decision.time_us) / 1_000;
+        Self { at_us, epoch: decision.epoch, delay_ms, cost }
+    }
 }
 
 /// What is remembered.

@@ -15,7 +15,6 @@ use super::publisher::{Seen, Shared};
 use super::snowflake::REFUSED_LOGIN;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::transform::report::Verdict as TestVerdict;
 
 /// Pauses after failures.
 const RETRY_SECONDS: [u64; 6] = [1, 5, 15, 60, 180, 300];
@@ -199,8 +198,7 @@ impl Task {
             };
             let ready = state.latest.as_ref().is_some_and(|d| !d.models.is_empty());
             let hurry = state.hurry;
-            let failed = state.latest.iter().flat_map(|d| &d.tests);
-            let failed = failed.filter(|t| t.status == TestVerdict::Fail);
+            let failed = state.latest.iter().flat_map(|d| d.failed_tests());
             (waits && ready, failed.map(|t| t.name.clone()).collect(), hurry)
         };
         let holds = if waits {
@@ -228,7 +226,7 @@ impl Task {
                 return Ok(Some(Duration::from_secs(1)));
             };
             // An epoch may have come since the look: its tests are judged like any other's.
-            let failed = decision.tests.iter().any(|t| t.status == TestVerdict::Fail);
+            let failed = decision.failed_tests().next().is_some();
             if failed && self.attempt.policy.hold_on_failed_tests {
                 return Ok(Some(Duration::ZERO));
             }
@@ -240,23 +238,17 @@ impl Task {
         let ended = self.attempt.run(&mut taken, &decision).await;
         match ended {
             Ok(Ended::Pushed(cost)) => {
-                let now_us = self.clock.now_us();
-                let delay_ms = (now_us - decision.time_us) / 1_000;
+                let record = PushRecord::new(self.clock.now_us(), &decision, cost);
                 self.failures = 0;
                 if !self.attempt.raw_behind {
                     self.cursor.events = decision.totals.events;
                 }
-                self.cursor.pushed(PushRecord {
-                    at_us: now_us,
-                    epoch: decision.epoch,
-                    delay_ms,
-                    cost,
-                });
+                self.cursor.pushed(record);
                 tracing::info!(
                     target_name = self.attempt.target,
                     epoch = decision.epoch,
                     rows = cost.rows,
-                    delay_ms,
+                    delay_ms = record.delay_ms,
                     "published"
                 );
                 "pushed".clone_into(&mut self.cursor.state);
@@ -277,12 +269,7 @@ impl Task {
                 Ok(Some(Duration::ZERO))
             }
             Err(error) => {
-                let mut state = self.shared.lock();
-                if let Some(later) = state.pending.take() {
-                    taken.absorb(later)?;
-                }
-                state.pending = Some(taken);
-                drop(state);
+                self.put_back(taken);
                 Err(error)
             }
         }
@@ -308,6 +295,11 @@ impl Task {
         if let Err(error) = saved {
             tracing::debug!(%error, "what waits could not be saved");
         }
+        self.put_back(taken);
+    }
+
+    /// What was taken waits again, before what came meanwhile.
+    fn put_back(&self, mut taken: Pending) {
         let mut state = self.shared.lock();
         if let Some(later) = state.pending.take()
             && let Err(error) = taken.absorb(later)

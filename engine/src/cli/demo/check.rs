@@ -13,7 +13,6 @@ use crate::cli::generate::money;
 use crate::cli::query::ask;
 use crate::error::{Error, Result};
 use crate::lake::store::Store;
-use crate::transform::report::Verdict;
 
 /// One check: what must hold, and whether it does.
 struct Check {
@@ -56,7 +55,7 @@ impl Findings {
         add("no two versions of an account overlap".to_owned(), number(OVERLAPS).await? == 0);
         let dead = decision.totals.dead_letters;
         add(format!("every record was understood ({dead} dead letters)"), dead == 0);
-        let failed = decision.tests.iter().filter(|t| t.status == Verdict::Fail).count();
+        let failed = decision.failed_tests().count();
         let tests = decision.tests.len();
         add(format!("{tests} data tests ran in the last epoch, {failed} failed"), failed == 0);
         let again = decision.totals.redelivered;

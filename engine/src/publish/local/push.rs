@@ -8,6 +8,7 @@ use super::facts::facts;
 use super::{cells, failed, ident};
 use crate::error::Result;
 use crate::failpoint;
+use crate::publish::canonical::timestamp;
 use crate::publish::contract::Contract;
 use crate::publish::moves::{Move, Push, TableMove};
 use crate::publish::warehouse::{Cost, Pushed};
@@ -156,16 +157,12 @@ fn write_ledger(change: &Transaction<'_>, push: &Push) -> rusqlite::Result<()> {
         "UPDATE FRESHET_LOCK SET GENERATION = ?1, LAKE = ?2 WHERE ID = 1",
         rusqlite::params![number(push.generation), push.lake],
     )?;
-    let time = |us: i64| {
-        let time = chrono::DateTime::from_timestamp_micros(us).unwrap_or_default();
-        time.format("%Y-%m-%d %H:%M:%S%.6f").to_string()
-    };
     change.execute(
         "INSERT INTO FRESHET_EPOCHS VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, NULL)",
         rusqlite::params![
             number(push.to),
-            time(push.time_us),
-            push.commit_us.map(time),
+            timestamp(push.time_us),
+            push.commit_us.map(timestamp),
             push.offsets,
             number(push.generation),
             push.id,

@@ -2,7 +2,8 @@
 //!
 //! Pure, as `text` is.
 
-use super::text::{Names, ident, literal, timestamp};
+use super::text::{Names, ident, literal};
+use crate::publish::canonical::timestamp;
 use crate::publish::moves::{LedgerRow, Push};
 use crate::publish::options::{Raw, StageEncryption};
 

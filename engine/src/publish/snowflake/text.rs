@@ -257,12 +257,6 @@ impl Names {
     }
 }
 
-/// `YYYY-MM-DD HH:MM:SS.ffffff` in UTC.
-pub fn timestamp(us: i64) -> String {
-    let time = chrono::DateTime::from_timestamp_micros(us).unwrap_or_default();
-    time.format("%Y-%m-%d %H:%M:%S%.6f").to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
