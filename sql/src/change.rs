@@ -51,6 +51,33 @@ impl ChangeBatch {
         self.added.schema()
     }
 
+    /// This change and then another one: what came and went again never was. A row that went and came
+    /// back stays on both sides. `hasher` tells the rows that are stored apart.
+    pub fn then(self, next: &Self, hasher: &RowHasher) -> Result<Self> {
+        let mut came: hashbrown::HashMap<u128, Vec<usize>> = hashbrown::HashMap::new();
+        for (row, hash) in hasher.hashes(&self.added)?.into_iter().enumerate() {
+            came.entry(hash).or_default().push(row);
+        }
+        let mut gone_again = hashbrown::HashSet::new();
+        let mut removed = Vec::new();
+        for (row, hash) in hasher.hashes(&next.removed)?.into_iter().enumerate() {
+            match came.get_mut(&hash).and_then(Vec::pop) {
+                Some(added) => {
+                    gone_again.insert(added);
+                }
+                None => removed.push(row as u64),
+            }
+        }
+        let stayed = (0..self.added.num_rows()).filter(|row| !gone_again.contains(row));
+        let stayed = take_rows(&self.added, stayed.map(|row| row as u64).collect())?;
+        let removed = take_rows(&next.removed, removed)?;
+        let schema = self.schema();
+        Ok(Self {
+            removed: concat_batches(&schema, [&self.removed, &removed])?,
+            added: concat_batches(&schema, [&stayed, &next.added])?,
+        })
+    }
+
     /// Cancels rows that are both removed and added, by the columns of `hasher`.
     pub fn consolidate(self, hasher: &RowHasher) -> Result<Self> {
         let removed = hasher.hashes(&self.removed)?;

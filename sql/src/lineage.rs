@@ -30,6 +30,11 @@ pub fn lineage(plan: &LogicalPlan, audit_of: &dyn Fn(&str) -> Vec<String>) -> Re
     Ok(Lineage { audit, by_time: walk.by_time })
 }
 
+/// Whether any expression of a plan asks for the epoch's time.
+pub fn reads_time_anywhere(plan: &LogicalPlan) -> bool {
+    plan.exists(|node| Ok(node.expressions().iter().any(reads_time))).unwrap_or(true)
+}
+
 struct Walk<'a> {
     audit_of: &'a dyn Fn(&str) -> Vec<String>,
     by_time: bool,

@@ -116,6 +116,7 @@ fn as_text(lake: &str, decision: &Decision) -> String {
     for model in &decision.models {
         let how = match model.mode {
             Mode::Unchanged => "unchanged",
+            Mode::Follow => "followed",
             Mode::Recompute => "recomputed",
             Mode::Images => "every change",
             Mode::EpochEnd => "epoch's end",

@@ -13,6 +13,7 @@ pub mod current;
 pub mod dead;
 pub mod dedupe;
 pub mod index;
+pub mod keys;
 pub mod layout;
 pub mod load;
 pub mod options;

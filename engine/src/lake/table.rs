@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use arrow::array::{BooleanArray, RecordBatch};
-use arrow::compute::{concat_batches, filter_record_batch, interleave_record_batch};
+use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use deltalake::kernel::DeletionVectorDescriptor;
@@ -20,6 +20,7 @@ use roaring::RoaringBitmap;
 
 use super::commit::{self, Actions, DataChange, FileEntry, Identity, Stamp};
 use super::index::{Place, RowIndex};
+use super::keys::KeyIndexes;
 use super::parquet::{Effort, encode};
 use super::vector;
 use crate::error::{Error, Result};
@@ -57,31 +58,37 @@ pub(super) struct LiveFile {
     /// As the log has it; `None` while no entry names the file.
     pub logged: Option<Option<DeletionVectorDescriptor>>,
     pub change: DataChange,
-    /// The live rows, kept until more of them go.
-    live: Option<RecordBatch>,
+    /// Where its rows lie by the keys that were asked for.
+    pub keys: KeyIndexes,
 }
 
 impl LiveFile {
     pub(super) fn new(path: String, rows: RecordBatch, change: DataChange) -> Self {
         let gone = RoaringBitmap::new();
-        Self { path, size: 0, rows, gone, logged: None, change, live: None }
+        let keys = KeyIndexes::default();
+        Self { path, size: 0, rows, gone, logged: None, change, keys }
     }
 
     pub(super) fn live_rows(&self) -> usize {
         self.rows.num_rows() - usize::try_from(self.gone.len()).unwrap_or(usize::MAX)
     }
 
-    fn live(&mut self) -> Result<RecordBatch> {
+    fn live(&self) -> Result<RecordBatch> {
+        self.living(&self.rows)
+    }
+
+    /// Some columns of the live rows.
+    pub(super) fn live_columns(&self, columns: &[usize]) -> freshet_sql::error::Result<RecordBatch> {
+        let some = self.rows.project(columns)?;
+        self.living(&some).map_err(|e| freshet_sql::error::Error::Bug(e.to_string()))
+    }
+
+    fn living(&self, rows: &RecordBatch) -> Result<RecordBatch> {
         if self.gone.is_empty() {
-            return Ok(self.rows.clone());
+            return Ok(rows.clone());
         }
-        if let Some(live) = &self.live {
-            return Ok(live.clone());
-        }
-        let mask = live_mask(self.rows.num_rows(), &self.gone);
-        let live = filter_record_batch(&self.rows, &mask).map_err(|e| Error::bug(e.to_string()))?;
-        self.live = Some(live.clone());
-        Ok(live)
+        let mask = live_mask(rows.num_rows(), &self.gone);
+        filter_record_batch(rows, &mask).map_err(|e| Error::bug(e.to_string()))
     }
 }
 
@@ -111,6 +118,8 @@ pub struct Table {
     pub(super) identity: Identity,
     pub(super) files: BTreeMap<u32, LiveFile>,
     pub(super) next_file: u32,
+    /// Files from this one on came in the running epoch.
+    pub(super) first_new_file: u32,
     pub(super) index: RowIndex,
     pub(super) digest: u64,
     pub(super) hasher: RowHasher,
@@ -126,6 +135,7 @@ impl Table {
             identity: Identity::fresh(None),
             files: BTreeMap::new(),
             next_file: 0,
+            first_new_file: 0,
             index: RowIndex::default(),
             digest: 0,
             hasher,
@@ -169,28 +179,14 @@ impl Table {
     }
 
     /// All live rows, file by file.
-    pub fn scan(&mut self) -> Result<Vec<RecordBatch>> {
-        self.files.values_mut().map(LiveFile::live).collect()
+    pub fn scan(&self) -> Result<Vec<RecordBatch>> {
+        self.files.values().map(LiveFile::live).collect()
     }
 
     /// The rows at these places, as one batch.
     pub fn take(&self, places: &[Place]) -> Result<RecordBatch> {
-        let mut numbers: Vec<u32> = places.iter().map(|p| p.file).collect();
-        numbers.sort_unstable();
-        numbers.dedup();
-        let batches: Vec<&RecordBatch> =
-            numbers.iter().filter_map(|n| self.files.get(n)).map(|f| &f.rows).collect();
-        if batches.len() != numbers.len() {
-            return Err(Error::bug("a place in a file that is not live"));
-        }
-        if places.is_empty() {
-            return Ok(RecordBatch::new_empty(self.schema()));
-        }
-        let indices: Vec<(usize, usize)> = places
-            .iter()
-            .map(|p| (numbers.binary_search(&p.file).unwrap_or(0), p.row as usize))
-            .collect();
-        interleave_record_batch(&batches, &indices).map_err(|e| Error::bug(e.to_string()))
+        let every: Vec<usize> = (0..self.spec.schema.fields().len()).collect();
+        self.take_columns(places, &every)
     }
 
     /// The file's rows and the row in them, without a copy.
@@ -231,7 +227,6 @@ impl Table {
     fn mark(&mut self, place: Place) {
         if let Some(file) = self.files.get_mut(&place.file) {
             file.gone.insert(place.row);
-            file.live = None;
         }
     }
 
@@ -263,7 +258,7 @@ impl Table {
     pub(super) fn merge(&mut self, numbers: &[u32], epoch: u64) -> Result<()> {
         let mut batches = Vec::new();
         for number in numbers {
-            if let Some(file) = self.files.get_mut(number) {
+            if let Some(file) = self.files.get(number) {
                 batches.push(file.live()?);
             }
         }

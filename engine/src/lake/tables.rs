@@ -64,10 +64,16 @@ pub struct Standing {
 }
 
 impl Tables {
-    /// Merges files that are due in every table.
+    /// The table of a source's current rows or of a model.
+    pub fn relation(&self, name: &str) -> Option<&Table> {
+        self.models.get(name).or_else(|| self.source.get(name))
+    }
+
+    /// Merges files that are due in every table; what comes after belongs to this epoch.
     pub async fn compact(&mut self, store: &Store, merge_files: usize, epoch: u64) -> Result<()> {
         for table in self.source.values_mut().chain(self.models.values_mut()) {
             table.compact(merge_files, epoch)?;
+            table.begin_epoch();
         }
         for table in self.raw.values_mut().chain([&mut self.dead]) {
             table.compact(store, merge_files, epoch).await?;

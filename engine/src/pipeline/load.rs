@@ -71,7 +71,6 @@ pub async fn open(
         tables.dead = AppendTable::load(store, path, dead::schema(), None, at).await?;
     }
     let forced = load_models(store, &planned, &mut tables, last).await?;
-    planned.fill(&mut tables)?;
     let window = fill_window(store, &tables, catalog, dedupe_events).await?;
     Ok(Opened { tables, planned, window, forced, stale_sources })
 }

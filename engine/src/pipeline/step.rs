@@ -27,6 +27,8 @@ use crate::lake::{append::AppendTable, changelog, layout, raw};
 use crate::source::record::Record;
 use crate::transform::plan::{Planned, PlannedModel};
 use crate::transform::run::{Input, Output};
+use freshet_sql::change::ChangeBatch;
+use freshet_sql::rows::RowHasher;
 
 /// One table's changes, each with its place in the table's epoch.
 type TableChanges<'e> = BTreeMap<Arc<str>, Placed<'e>>;
@@ -140,7 +142,7 @@ impl Pipeline {
         totals.unfilled += counts.unfilled;
         totals.unknown_deletes += counts.unknown_deletes;
         if !resolved.change.is_empty() || !resolved.images.is_empty() {
-            input.changed.insert(source.relation.clone());
+            changed(input, &source.relation, &resolved.change, table.hasher())?;
             if folds(&self.planned, &source.relation) {
                 let images = numbered(&resolved, |place| raw::seq(number, place))?;
                 input.images.insert(source.relation.clone(), images);
@@ -185,7 +187,7 @@ impl Pipeline {
             input.history.insert(source.relation.clone(), images);
             if stale && let Some(table) = self.tables.source.get_mut(&source.relation) {
                 table.apply(&resolved.change, input.epoch)?;
-                input.changed.insert(source.relation.clone());
+                changed(input, &source.relation, &resolved.change, table.hasher())?;
             }
         }
         Ok(())
@@ -288,6 +290,21 @@ fn folds(planned: &Planned, relation: &str) -> bool {
     let queries =
         |m: &PlannedModel| Some(m.snapshot.as_ref()?.images.as_ref().ok()?.source == relation);
     planned.models.iter().filter_map(queries).any(|folds| folds)
+}
+
+/// Notes what changed in a source's current rows; what changed before in the epoch comes first.
+fn changed(
+    input: &mut Input,
+    relation: &str,
+    change: &ChangeBatch,
+    hasher: &RowHasher,
+) -> Result<()> {
+    let all = match input.changes.remove(relation) {
+        Some(before) => before.then(change, hasher)?,
+        None => change.clone(),
+    };
+    input.changes.insert(relation.to_owned(), all);
+    Ok(())
 }
 
 /// Puts one table's changes into its raw table.

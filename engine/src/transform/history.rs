@@ -1,14 +1,14 @@
 //! A snapshot's history: images of one source to versions of its keys.
 
-use std::sync::Arc;
-
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use freshet_sql::change::{ChangeBatch, take_rows};
+use freshet_sql::maintain::stored::{Stored, When};
 use freshet_sql::materialize::snapshot::{Event, fold};
 use freshet_sql::plan::Session;
 use freshet_sql::plan::live::LiveTable;
+use freshet_sql::project::snapshot::HardDeletes;
 use freshet_sql::rows::RowHasher;
 use hashbrown::{HashMap, HashSet};
 
@@ -24,21 +24,83 @@ pub struct SourceImages {
     pub facts: Vec<(i64, i64, bool)>,
 }
 
-/// Runs a snapshot's queries over images and folds them onto stored versions.
-///
-/// `stored` gives the stored versions, all of them: those of touched keys are picked here.
+/// Runs a snapshot's queries over images and folds them onto the stored versions of their keys.
 pub async fn follow(
     session: &Session,
     snapshot: &PlannedSnapshot,
     queries: &ImageQueries,
     relation: &LiveTable,
     images: &SourceImages,
-    stored: &[RecordBatch],
+    stored: &dyn Stored,
 ) -> Result<ChangeBatch> {
-    let (rows, events) = events_of(session, snapshot, queries, relation, images).await?;
+    let (rows, events, keys) = events_of(session, snapshot, queries, relation, images).await?;
     let touched: HashSet<u128> = events.iter().map(|e| e.key).collect();
-    let versions = versions_of(snapshot, stored, |key| touched.contains(&key))?;
+    let found = versions_by_key(snapshot, stored, &keys)?;
+    let versions = versions_of(snapshot, &found, |key| touched.contains(&key))?;
     Ok(fold(&snapshot.spec, &versions, &rows, &events)?)
+}
+
+/// At least the stored versions of these keys.
+fn versions_by_key(
+    snapshot: &PlannedSnapshot,
+    stored: &dyn Stored,
+    keys: &RecordBatch,
+) -> Result<Vec<RecordBatch>> {
+    let keys = snapshot.key_alone.set([keys])?;
+    let every: Vec<usize> = (0..snapshot.spec.schema().fields().len()).collect();
+    Ok(stored.with_keys(&snapshot.key, &keys, &every, When::After)?)
+}
+
+/// A snapshot that can't follow images, from the change of its query: one version an epoch at most.
+pub async fn follow_change(
+    snapshot: &PlannedSnapshot,
+    change: &ChangeBatch,
+    stored: &dyn Stored,
+    at_us: i64,
+    epoch: i64,
+) -> Result<ChangeBatch> {
+    let spec = &snapshot.spec;
+    let hasher = spec.key_hasher();
+    let mut events = Vec::new();
+    let mut present = HashSet::new();
+    for (row, key) in hasher.hashes(&change.added)?.into_iter().enumerate() {
+        if !present.insert(key) {
+            return Err(two_rows_of_one_key());
+        }
+        events.push(Event { key, at_us, tx: epoch, row: Some(row) });
+    }
+    let mut left = HashSet::new();
+    for key in hasher.hashes(&change.removed)? {
+        if left.insert(key) && !present.contains(&key) {
+            events.push(Event { key, at_us, tx: epoch, row: None });
+        }
+    }
+    let keys = [&change.added, &change.removed]
+        .map(|rows| rows.project(&spec.unique_key))
+        .into_iter()
+        .collect::<std::result::Result<Vec<_>, _>>()?;
+    let keys = concat_batches(&spec.key_schema(), &keys)?;
+    let found = versions_by_key(snapshot, stored, &keys)?;
+    let touched = |key| present.contains(&key) || left.contains(&key);
+    let versions = versions_of(snapshot, &found, touched)?;
+    if spec.hard_deletes == HardDeletes::Invalidate {
+        // What has an open version is in the query: a row more of it is one too many.
+        let base = versions.project(&(0..spec.query.fields().len()).collect::<Vec<_>>())?;
+        let open = versions.column_by_name(&spec.names.valid_to);
+        for (row, key) in hasher.hashes(&base)?.into_iter().enumerate() {
+            let is_open = open.is_some_and(|c| c.is_null(row));
+            if is_open && present.contains(&key) && !left.contains(&key) {
+                return Err(two_rows_of_one_key());
+            }
+        }
+    }
+    Ok(fold(spec, &versions, &change.added, &events)?)
+}
+
+fn two_rows_of_one_key() -> Error {
+    Error::failed(
+        "a snapshot's query has two rows of one unique key; make its unique_key unique",
+    )
 }
 
 /// Folds all of a source's events onto the history that was taken over. A key that is open there and
@@ -50,7 +112,7 @@ pub async fn onto_imported(
     relation: &LiveTable,
     images: &SourceImages,
 ) -> Result<ChangeBatch> {
-    let (rows, mut events) = events_of(session, snapshot, queries, relation, images).await?;
+    let (rows, mut events, _) = events_of(session, snapshot, queries, relation, images).await?;
     let versions = versions_of(snapshot, &snapshot.imported, |_| true)?;
     forget_what_is_told(snapshot, &versions, &mut events)?;
     let known: HashSet<u128> = events.iter().map(|e| e.key).collect();
@@ -106,14 +168,14 @@ fn forget_what_is_told(
     Ok(())
 }
 
-/// The query's rows for each image, and the events that point at them, in order.
+/// The query's rows for each image, the events that point at them, in order, and their keys.
 async fn events_of(
     session: &Session,
     snapshot: &PlannedSnapshot,
     queries: &ImageQueries,
     relation: &LiveTable,
     images: &SourceImages,
-) -> Result<(RecordBatch, Vec<Event>)> {
+) -> Result<(RecordBatch, Vec<Event>, RecordBatch)> {
     relation.set(vec![images.rows.clone()]);
     let keys = session.run(&queries.keys).await?;
     let living = images.facts.iter().enumerate().filter(|(_, f)| !f.2).map(|(i, _)| i as u64);
@@ -127,8 +189,9 @@ async fn events_of(
     let row_of = rows_by_number(&rows)?;
     let rows = without_number(snapshot, &rows)?;
     let keys = concat_batches(&queries.keys.schema(), &keys)?;
-    let hashes = key_hashes(snapshot, &keys)?;
     let key_numbers = keys.column(0).as_primitive::<Int64Type>();
+    let keys = keys_alone(snapshot, &keys)?;
+    let hashes = RowHasher::all_but(&keys.schema(), &[]).hashes(&keys)?;
     let mut numbered: Vec<(i64, Event)> = Vec::with_capacity(hashes.len());
     for (row, key) in hashes.into_iter().enumerate() {
         let number = key_numbers.value(row);
@@ -138,7 +201,7 @@ async fn events_of(
     }
     numbered.sort_by_key(|(number, _)| *number);
     let events = numbered.into_iter().map(|(_, event)| event).collect();
-    Ok((rows, events))
+    Ok((rows, events, keys))
 }
 
 /// A snapshot that can't follow images: the query's rows at the epoch's end against open versions.
@@ -156,9 +219,7 @@ pub async fn at_epoch_end(
     let mut present = HashSet::new();
     for (row, key) in hasher.hashes(&rows)?.into_iter().enumerate() {
         if !present.insert(key) {
-            return Err(Error::failed(
-                "a snapshot's query has two rows of one unique key; make its unique_key unique",
-            ));
+            return Err(two_rows_of_one_key());
         }
         events.push(Event { key, at_us, tx: epoch, row: Some(row) });
     }
@@ -195,18 +256,15 @@ fn without_number(snapshot: &PlannedSnapshot, rows: &RecordBatch) -> Result<Reco
     Ok(RecordBatch::try_new(snapshot.spec.query.clone(), columns)?)
 }
 
-/// Hashes the keys query's rows like stored versions: same columns, same types.
-fn key_hashes(snapshot: &PlannedSnapshot, keys: &RecordBatch) -> Result<Vec<u128>> {
-    let fields: Vec<_> =
-        snapshot.spec.unique_key.iter().map(|k| snapshot.spec.query.field(*k).clone()).collect();
-    let schema = Arc::new(arrow::datatypes::Schema::new(fields));
+/// The keys query's rows as stored versions have them: the same columns and types.
+fn keys_alone(snapshot: &PlannedSnapshot, keys: &RecordBatch) -> Result<RecordBatch> {
+    let schema = snapshot.spec.key_schema();
     let columns = keys.columns()[1..]
         .iter()
         .zip(schema.fields())
         .map(|(c, f)| arrow::compute::cast(c, f.data_type()))
         .collect::<std::result::Result<Vec<_>, _>>()?;
-    let keys = RecordBatch::try_new(schema.clone(), columns)?;
-    Ok(RowHasher::new(&schema, (0..schema.fields().len()).collect()).hashes(&keys)?)
+    Ok(RecordBatch::try_new(schema, columns)?)
 }
 
 fn versions_of(

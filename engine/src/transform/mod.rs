@@ -5,8 +5,10 @@
 //! folder, a materialization a code path. It must never read a clock or storage: rows come from the
 //! tables in memory, the time from the epoch.
 
+pub mod follow;
 pub mod history;
 pub mod plan;
 pub mod report;
 pub mod run;
 pub mod tests;
+pub mod view;

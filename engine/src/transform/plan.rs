@@ -10,7 +10,10 @@ use arrow::datatypes::SchemaRef;
 use datafusion::logical_expr::LogicalPlan;
 use freshet_sql::error::Location;
 use freshet_sql::lineage::{Lineage, lineage};
+use freshet_sql::lineage::reads_time_anywhere as reads_time;
+use freshet_sql::maintain::Maintained;
 use freshet_sql::maintain::images::{PerImage, SEQ, per_image};
+use freshet_sql::maintain::keys::KeyExprs;
 use freshet_sql::materialize::snapshot::{SnapshotSpec, Strategy};
 use freshet_sql::plan::failure::PlanFailure;
 use freshet_sql::plan::live::LiveTable;
@@ -48,6 +51,8 @@ pub struct PlannedModel {
     pub fingerprint: String,
     /// Its query.
     pub query: Prepared,
+    /// How its query follows what it reads.
+    pub maintained: Maintained,
     /// What the lake stores.
     pub spec: TableSpec,
     /// Audit columns, and whether rows change by time alone.
@@ -65,6 +70,10 @@ pub struct PlannedModel {
 pub struct PlannedSnapshot {
     /// Its rules.
     pub spec: SnapshotSpec,
+    /// Its unique key, over versions.
+    pub key: KeyExprs,
+    /// The same over the key's columns alone.
+    pub key_alone: KeyExprs,
     /// The query over images, or why there is none.
     pub images: std::result::Result<ImageQueries, String>,
     /// History that was taken over: what a rebuild folds onto.
@@ -104,6 +113,12 @@ pub struct PlannedTest {
     pub inputs: Vec<Node>,
     /// Returns the failing rows.
     pub query: Prepared,
+    /// How they follow what it reads.
+    pub maintained: Maintained,
+    /// Of its text: what was counted for another text counts for nothing.
+    pub fingerprint: String,
+    /// Whether rows fail by time alone.
+    pub by_time: bool,
 }
 
 /// A whole project, ready to run.
@@ -116,6 +131,14 @@ pub struct Planned {
     pub models: Vec<PlannedModel>,
     /// In the project's order.
     pub tests: Vec<PlannedTest>,
+}
+
+impl Planned {
+    /// A relation as full runs read it.
+    pub fn live(&self, name: &str) -> Option<&LiveTable> {
+        let model = || self.models.iter().find(|m| m.name == name).map(|m| &m.live);
+        self.sources.get(name).map(|s| &s.live).or_else(model)
+    }
 }
 
 /// The relation that holds a source's images.
@@ -170,12 +193,17 @@ async fn plan_test(session: &Session, test: &DataTest) -> Result<PlannedTest> {
     let place = |line, column| test.locate(line, column);
     let plan =
         session.plan(&test.sql).await.map_err(|failure| located(failure, place, &test.location))?;
+    let by_time = reads_time(&plan);
+    let query = session.prepare(plan)?;
     Ok(PlannedTest {
         name: test.name.clone(),
         model: test.model.clone(),
         severity: test.severity,
         inputs: test.depends_on.clone(),
-        query: session.prepare(plan)?,
+        maintained: Maintained::new(session, &query).await?,
+        fingerprint: format!("{:016x}", freshet_sql::digest::lower64(test.sql.as_bytes())),
+        by_time,
+        query,
     })
 }
 
@@ -199,6 +227,7 @@ impl Planner<'_> {
         let lineage = lineage(&plan, &audit_of).map_err(here)?;
         let query = self.session.prepare(plan.clone()).map_err(here)?;
         reject_duplicates(&query.schema()).map_err(here)?;
+        let maintained = Maintained::new(self.session, &query).await.map_err(here)?;
         self.plans.insert(model.name.clone(), plan.clone());
         let snapshot = match &model.materialized {
             Materialized::Snapshot(config) => {
@@ -217,6 +246,7 @@ impl Planner<'_> {
             fingerprint: format!("{:016x}", model.fingerprint),
             live: self.session.add(&model.name, schema)?,
             query,
+            maintained,
             spec,
             lineage,
             snapshot,
@@ -273,7 +303,11 @@ impl Planner<'_> {
                 source,
             }),
         };
-        Ok(PlannedSnapshot { spec, images, imported: Vec::new() })
+        let key = self.session.key(&spec.schema(), &spec.unique_key).map_err(here)?;
+        let alone = spec.key_schema();
+        let every: Vec<usize> = (0..alone.fields().len()).collect();
+        let key_alone = self.session.key(&alone, &every).map_err(here)?;
+        Ok(PlannedSnapshot { spec, key, key_alone, images, imported: Vec::new() })
     }
 }
 

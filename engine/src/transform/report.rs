@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 pub enum Mode {
     /// None of its inputs changed.
     Unchanged,
+    /// It followed the changes of what it reads.
+    Follow,
     /// Its query was run in full and compared with what is stored.
     Recompute,
     /// A snapshot followed every transaction's last image of a key.
@@ -34,6 +36,12 @@ pub struct ModelReport {
     pub reason: String,
     /// Rows stored after the epoch.
     pub rows: u64,
+    /// Rows that entered and left what it reads.
+    #[serde(default)]
+    pub rows_in: u64,
+    /// Rows of what it reads that were looked at for that, beside the changes themselves.
+    #[serde(default)]
+    pub rows_read: u64,
     /// Rows that entered and left.
     pub changed: u64,
     /// Time taken, microseconds.
@@ -54,6 +62,9 @@ pub struct TestReport {
     pub status: Verdict,
     /// Rows that failed.
     pub failures: u64,
+    /// Of the test's text: what was counted for another text counts for nothing.
+    #[serde(default)]
+    pub fingerprint: String,
 }
 
 /// A test's verdict.

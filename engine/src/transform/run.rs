@@ -9,11 +9,14 @@ use freshet_sql::change::ChangeBatch;
 use freshet_sql::maintain::recompute::difference;
 use freshet_sql::rows::RowHasher;
 
-use super::history::{SourceImages, at_epoch_end, follow, onto_imported};
+use super::follow::{self, Followed};
+use super::history::{SourceImages, at_epoch_end, follow_change, onto_imported};
 use super::plan::{Planned, PlannedModel, PlannedSnapshot};
 use super::report::{Mode, ModelReport, TestReport};
 use super::tests;
+use super::view::{Changes, View};
 use crate::error::{Error, Result};
+use crate::lake::keys::Moment;
 use crate::lake::table::Table;
 use crate::lake::tables::Tables;
 
@@ -26,8 +29,8 @@ pub struct Input {
     pub time_us: i64,
     /// The last source commit in it; the epoch's time where there is none.
     pub commit_us: i64,
-    /// Source relations whose current rows changed.
-    pub changed: BTreeSet<String>,
+    /// What changed in the sources' current rows, by relation.
+    pub changes: Changes,
     /// Images by source relation.
     pub images: BTreeMap<String, SourceImages>,
     /// Models that must be made anew, whatever changed.
@@ -46,110 +49,157 @@ pub struct Output {
     /// One per test.
     pub tests: Vec<TestReport>,
     /// Changes of models, by name, empty ones left out.
-    pub changes: BTreeMap<String, ChangeBatch>,
+    pub changes: Changes,
+}
+
+/// What one model came to.
+struct Made {
+    change: Option<ChangeBatch>,
+    mode: Mode,
+    reason: String,
+    rows_read: u64,
+}
+
+impl Made {
+    const fn unchanged() -> Self {
+        Self { change: None, mode: Mode::Unchanged, reason: String::new(), rows_read: 0 }
+    }
+
+    fn by(mode: Mode, reason: impl Into<String>, change: ChangeBatch) -> Self {
+        Self { change: Some(change), mode, reason: reason.into(), rows_read: 0 }
+    }
 }
 
 impl Planned {
-    /// Puts what the lake holds into the relations: at start, and after a recovery.
-    pub fn fill(&self, tables: &mut Tables) -> Result<()> {
-        for (relation, source) in &self.sources {
-            if let Some(table) = tables.source.get_mut(relation) {
-                source.live.set(table.scan()?);
-            }
-        }
-        for model in &self.models {
-            if let Some(table) = tables.models.get_mut(&model.name) {
-                model.live.set(table.scan()?);
-            }
-        }
-        Ok(())
-    }
-
     /// Brings every model up to date, in graph order.
     pub async fn run(&self, tables: &mut Tables, input: &Input) -> Result<Output> {
         self.session.set_time(input.time_us);
-        let mut changed = input.changed.clone();
-        for (relation, source) in &self.sources {
-            // A forced model may read what moved in epochs that ran no model: an initial read's.
-            let moved = input.changed.contains(relation) || !input.forced.is_empty();
-            if moved && let Some(table) = tables.source.get_mut(relation) {
-                source.live.set(table.scan()?);
-            }
-        }
         let mut output = Output::default();
+        // A test of a model that was made anew counts from nothing, if the model changed or not.
+        let mut anew: BTreeSet<String> = BTreeSet::new();
+        for model in &self.models {
+            own_table(tables, model);
+        }
         for model in &self.models {
             let started = Instant::now();
-            let made = self.model(model, tables, input, &changed).await;
-            let (change, mode, reason) = made.map_err(|e| at_model(model, e))?;
+            let view = View::new(tables, &model.inputs, [&input.changes, &output.changes]);
+            let rows_in = view.changed_rows();
+            let made = self.model(model, tables, &view, input).await;
+            let made = made.map_err(|e| at_model(model, e))?;
             let table = own_table(tables, model);
-            let rows = change.as_ref().map_or(0, ChangeBatch::len) as u64;
-            if let Some(change) = change.filter(|c| !c.is_empty()) {
+            let changed = made.change.as_ref().map_or(0, ChangeBatch::len) as u64;
+            if let Some(change) = made.change.filter(|c| !c.is_empty()) {
                 table.apply(&change, input.epoch)?;
-                model.live.set(table.scan()?);
-                changed.insert(model.name.clone());
                 output.changes.insert(model.name.clone(), change);
-            } else if input.forced.contains(&model.name) {
-                changed.insert(model.name.clone());
+            }
+            if input.forced.contains(&model.name) {
+                anew.insert(model.name.clone());
             }
             output.models.push(ModelReport {
                 name: model.name.clone(),
                 layer: model.layer.clone(),
                 fingerprint: model.fingerprint.clone(),
-                mode,
-                reason,
+                mode: made.mode,
+                reason: made.reason,
                 rows: table.rows() as u64,
-                changed: rows,
+                rows_in,
+                rows_read: made.rows_read,
+                changed,
                 micros: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
                 audit: model.lineage.audit.clone(),
             });
         }
-        output.tests = tests::run(self, &changed, &input.verdicts).await?;
+        output.tests = tests::run(self, tables, input, &output.changes, &anew).await?;
         Ok(output)
     }
 
     async fn model(
         &self,
         model: &PlannedModel,
-        tables: &mut Tables,
+        tables: &Tables,
+        view: &View<'_>,
         input: &Input,
-        changed: &BTreeSet<String>,
-    ) -> Result<(Option<ChangeBatch>, Mode, String)> {
+    ) -> Result<Made> {
         let forced = input.forced.contains(&model.name);
-        let touched = model.inputs.iter().any(|i| changed.contains(i.name()));
+        let touched = view.changed_rows() > 0;
         if let Some(snapshot) = &model.snapshot {
-            return self.snapshot(model, snapshot, tables, input, forced, touched).await;
+            return self.snapshot(model, snapshot, tables, view, input, forced).await;
         }
-        if !forced && !touched && !model.lineage.by_time {
-            return Ok((None, Mode::Unchanged, String::new()));
-        }
-        let fresh = self.session.run(&model.query).await?;
-        let table = own_table(tables, model);
+        let why = if forced {
+            "made anew".to_owned()
+        } else if model.lineage.by_time {
+            "its rows depend on the epoch's time".to_owned()
+        } else if !touched {
+            return Ok(Made::unchanged());
+        } else {
+            let table = stored(tables, model)?;
+            match follow::change(&self.session, &model.maintained, view, table.hasher()).await? {
+                Followed::Change(change, rows_read) => match table.as_stored(change)? {
+                    Some(change) => {
+                        let mode = Mode::Follow;
+                        let change = Some(change);
+                        return Ok(Made { change, mode, reason: String::new(), rows_read });
+                    }
+                    None => broken(model),
+                },
+                Followed::Full(why) => why,
+            }
+        };
+        model.maintained.forget();
+        let fresh = self.whole(model, tables, view).await?;
+        let table = stored(tables, model)?;
         let change = difference(table, &fresh, &model.spec.schema, table.hasher())?;
-        Ok((Some(change), Mode::Recompute, String::new()))
+        Ok(Made { rows_read: view.rows(), ..Made::by(Mode::Recompute, why, change) })
+    }
+
+    /// A model's query over everything it reads.
+    pub async fn whole(
+        &self,
+        model: &PlannedModel,
+        tables: &Tables,
+        view: &View<'_>,
+    ) -> Result<Vec<RecordBatch>> {
+        if model.maintained.is_ordered() {
+            return Ok(model.maintained.whole(&self.session, view).await?);
+        }
+        let names = || model.inputs.iter().map(|i| i.name());
+        self.fill(tables, names())?;
+        let fresh = self.session.run(&model.query).await;
+        self.empty(names());
+        Ok(fresh?)
+    }
+
+    /// Puts what the lake holds into these relations.
+    pub fn fill<'n>(&self, tables: &Tables, names: impl Iterator<Item = &'n str>) -> Result<()> {
+        for name in names {
+            if let (Some(live), Some(table)) = (self.live(name), tables.relation(name)) {
+                live.set(table.scan()?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the rows out again: nothing but a run needs them there.
+    pub fn empty<'n>(&self, names: impl Iterator<Item = &'n str>) {
+        for live in names.filter_map(|name| self.live(name)) {
+            live.set(Vec::new());
+        }
     }
 
     async fn snapshot(
         &self,
         model: &PlannedModel,
         snapshot: &PlannedSnapshot,
-        tables: &mut Tables,
+        tables: &Tables,
+        view: &View<'_>,
         input: &Input,
         forced: bool,
-        touched: bool,
-    ) -> Result<(Option<ChangeBatch>, Mode, String)> {
+    ) -> Result<Made> {
+        let table = stored(tables, model)?;
+        let own = Moment { table, change: None };
         let queries = match &snapshot.images {
             Ok(queries) => queries,
-            Err(reason) => {
-                if !forced && !touched {
-                    return Ok((None, Mode::Unchanged, String::new()));
-                }
-                let fresh = self.session.run(&model.query).await?;
-                let stored = own_table(tables, model).scan()?;
-                let epoch = i64::try_from(input.epoch).unwrap_or(i64::MAX);
-                let change =
-                    at_epoch_end(snapshot, &fresh, &stored, input.commit_us, epoch).await?;
-                return Ok((Some(change), Mode::EpochEnd, reason.clone()));
-            }
+            Err(reason) => return self.by_epochs(model, snapshot, tables, view, input, reason).await,
         };
         let relation = self
             .sources
@@ -158,21 +208,53 @@ impl Planned {
             .ok_or_else(|| Error::bug("a snapshot of an unknown source"))?;
         if forced {
             let Some(images) = input.history.get(&queries.source) else {
-                return Ok((None, Mode::Unchanged, String::new()));
+                return Ok(Made::unchanged());
             };
             let change = onto_imported(&self.session, snapshot, queries, relation, images).await?;
-            let table = own_table(tables, model);
             let left = untouched(&snapshot.imported, &change, table.hasher())?;
             let fresh = [left, change.added];
             let change = difference(table, &fresh, &model.spec.schema, table.hasher())?;
-            return Ok((Some(change), Mode::Rebuild, "folded anew from raw".to_owned()));
+            return Ok(Made::by(Mode::Rebuild, "folded anew from raw", change));
         }
         let Some(images) = input.images.get(&queries.source) else {
-            return Ok((None, Mode::Unchanged, String::new()));
+            return Ok(Made::unchanged());
         };
-        let stored: Vec<RecordBatch> = own_table(tables, model).scan()?;
-        let change = follow(&self.session, snapshot, queries, relation, images, &stored).await?;
-        Ok((Some(change), Mode::Images, String::new()))
+        let change =
+            super::history::follow(&self.session, snapshot, queries, relation, images, &own).await?;
+        Ok(Made::by(Mode::Images, "", change))
+    }
+
+    /// A snapshot with one version per epoch at most.
+    async fn by_epochs(
+        &self,
+        model: &PlannedModel,
+        snapshot: &PlannedSnapshot,
+        tables: &Tables,
+        view: &View<'_>,
+        input: &Input,
+        reason: &str,
+    ) -> Result<Made> {
+        let forced = input.forced.contains(&model.name);
+        if !forced && !model.lineage.by_time && view.changed_rows() == 0 {
+            return Ok(Made::unchanged());
+        }
+        let table = stored(tables, model)?;
+        let own = Moment { table, change: None };
+        let epoch = i64::try_from(input.epoch).unwrap_or(i64::MAX);
+        if !forced && !model.lineage.by_time {
+            let hasher = RowHasher::all_but(&snapshot.spec.query, &model.lineage.audit);
+            let made = follow::change(&self.session, &model.maintained, view, &hasher).await?;
+            if let Followed::Change(change, rows_read) = made {
+                let change = follow_change(snapshot, &change, &own, input.commit_us, epoch).await?;
+                return Ok(Made { rows_read, ..Made::by(Mode::EpochEnd, reason, change) });
+            }
+        }
+        model.maintained.forget();
+        let fresh = self.whole(model, tables, view).await?;
+        let held = table.scan()?;
+        let change = at_epoch_end(snapshot, &fresh, &held, input.commit_us, epoch).await?;
+        let reason = format!("{reason}; its query was run in full");
+        Ok(Made { rows_read: view.rows(), ..Made::by(Mode::EpochEnd, reason, change) })
     }
 }
 
@@ -191,6 +273,21 @@ fn untouched(
 fn own_table<'t>(tables: &'t mut Tables, model: &PlannedModel) -> &'t mut Table {
     let fresh = || Table::fresh(model.spec.clone());
     tables.models.entry(model.name.clone()).or_insert_with(fresh)
+}
+
+fn stored<'t>(tables: &'t Tables, model: &PlannedModel) -> Result<&'t Table> {
+    let table = tables.models.get(&model.name);
+    table.ok_or_else(|| Error::bug(format!("model \"{}\" has no table", model.name)))
+}
+
+/// Says aloud that the maintenance of a model went wrong; it is made anew, so that its rows are right.
+fn broken(model: &PlannedModel) -> String {
+    tracing::error!(
+        model = model.name,
+        "its maintenance retracted a row that is not stored; it is recomputed. This is an error of \
+         the engine: please report the model's SQL"
+    );
+    "its maintenance retracted a row that is not stored".to_owned()
 }
 
 fn at_model(model: &PlannedModel, error: Error) -> Error {

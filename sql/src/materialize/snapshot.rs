@@ -55,6 +55,12 @@ impl SnapshotSpec {
         Arc::new(Schema::new(fields))
     }
 
+    /// The unique key's columns alone.
+    pub fn key_schema(&self) -> SchemaRef {
+        let fields = self.unique_key.iter().map(|k| self.query.field(*k).clone());
+        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+    }
+
     /// Hashes the unique key of stored rows and of query rows alike.
     pub fn key_hasher(&self) -> RowHasher {
         RowHasher::new(&self.query, self.unique_key.clone())

@@ -15,14 +15,18 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::MemorySchemaProvider;
-use datafusion::common::TableReference;
+use datafusion::common::{Column, DFSchema, TableReference};
 use datafusion::error::DataFusionError;
-use datafusion::execution::context::SessionContext;
-use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, ScalarUDF};
-use datafusion::physical_plan::collect;
+use datafusion::execution::{SessionStateBuilder, TaskContext};
+use datafusion::execution::context::{SessionContext, SessionState};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, ScalarUDF};
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
+use datafusion::physical_plan::{ExecutionPlan, collect};
 use datafusion::prelude::SessionConfig;
 
 use crate::error::{Error, Result};
+use crate::maintain::canonical;
+use crate::maintain::keys::KeyExprs;
 use clock::EpochClock;
 use failure::PlanFailure;
 use live::LiveTable;
@@ -50,6 +54,11 @@ impl Prepared {
     pub fn schema(&self) -> SchemaRef {
         self.schema.clone()
     }
+
+    /// What runs: what maintenance is derived from.
+    pub fn optimized(&self) -> &LogicalPlan {
+        &self.optimized
+    }
 }
 
 impl Session {
@@ -65,7 +74,13 @@ impl Session {
         options.sql_parser.map_string_types_to_utf8view = false;
         options.sql_parser.collect_spans = true;
         options.execution.time_zone = Some("+00:00".to_owned());
-        let context = SessionContext::new_with_config(config);
+        // A subquery as a join is maintained like any other; a kept plan must not learn filters.
+        options.optimizer.enable_physical_uncorrelated_scalar_subquery = false;
+        options.optimizer.enable_dynamic_filter_pushdown = false;
+        options.optimizer.enable_join_dynamic_filter_pushdown = false;
+        options.optimizer.enable_topk_dynamic_filter_pushdown = false;
+        options.optimizer.enable_aggregate_dynamic_filter_pushdown = false;
+        let context = SessionContext::new_with_state(state(config));
         let clock = EpochClock::default();
         clock.register(&context);
         refuse::register(&context);
@@ -149,7 +164,7 @@ impl Session {
     pub fn prepare(&self, logical: LogicalPlan) -> Result<Prepared> {
         let schema = types::storable(logical.schema().as_arrow());
         let stored = types::cast_plan(logical.clone(), &schema)?;
-        let optimized = self.context.state().optimize(&stored)?;
+        let optimized = canonical::break_ties(self.context.state().optimize(&stored)?)?;
         Ok(Prepared { logical, optimized, schema })
     }
 
@@ -161,6 +176,30 @@ impl Session {
         batches.into_iter().map(|b| types::conform(&b, &query.schema)).collect()
     }
 
+    /// The key that these columns of a schema make, by position.
+    pub fn key(&self, schema: &SchemaRef, columns: &[usize]) -> Result<KeyExprs> {
+        let named = DFSchema::try_from(schema.clone())?;
+        let column = |at: &usize| Expr::Column(Column::new_unqualified(schema.field(*at).name()));
+        let exprs: Vec<Expr> = columns.iter().map(column).collect();
+        KeyExprs::new(&self.context.state(), &exprs, &named)
+    }
+
+    /// What expressions are compiled with.
+    pub(crate) fn state(&self) -> SessionState {
+        self.context.state()
+    }
+
+    /// What a plan runs in.
+    pub(crate) fn task(&self) -> Arc<TaskContext> {
+        self.context.task_ctx()
+    }
+
+    /// The physical plan of an optimized one.
+    pub(crate) async fn physical(&self, plan: &LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {
+        let state = self.context.state();
+        Ok(state.query_planner().create_physical_plan(plan, &state).await?)
+    }
+
     /// Plans and runs once.
     pub async fn query(&self, sql: &str) -> Result<(SchemaRef, Vec<RecordBatch>)> {
         let plan = self.plan(sql).await.map_err(|e| Error::failed_nowhere(e.message))?;
@@ -168,6 +207,17 @@ impl Session {
         let rows = self.run(&prepared).await?;
         Ok((prepared.schema(), rows))
     }
+}
+
+/// DataFusion's defaults without the rule that answers `count(..) filter (where ..)` from row counts.
+fn state(config: SessionConfig) -> SessionState {
+    let rules = PhysicalOptimizer::new().rules;
+    let rules = rules.into_iter().filter(|rule| rule.name() != "aggregate_statistics");
+    SessionStateBuilder::new()
+        .with_config(config)
+        .with_default_features()
+        .with_physical_optimizer_rules(rules.collect())
+        .build()
 }
 
 /// A plan in which each scan of a relation named by `inline` is replaced by that plan.

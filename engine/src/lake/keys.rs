@@ -1,0 +1,237 @@
+//! Rows by key: for one file, the hashes of a key's values in order, and where each row lies.
+//!
+//! An index belongs to its file as the file's rows do: it is built when a key is first asked for,
+//! never changed, and dropped with the file; rows that are gone are left out by whoever looks. It is
+//! 12 bytes a row. It must never be the only place of anything.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::compute::interleave_record_batch;
+use freshet_sql::change::ChangeBatch;
+use freshet_sql::maintain::keys::{KeyExprs, KeySet};
+use freshet_sql::maintain::stored::{Stored, When};
+
+use super::index::Place;
+use super::table::Table;
+use crate::error::Error;
+
+/// The rows of one file in the order of their key's hash.
+#[derive(Debug)]
+pub struct KeyIndex {
+    hashes: Vec<u64>,
+    rows: Vec<u32>,
+    /// Where the hashes begin whose top bits are at least this number.
+    starts: Vec<u32>,
+    shift: u32,
+}
+
+/// Hashes to a bucket, about.
+const PER_BUCKET: usize = 4;
+
+impl KeyIndex {
+    /// Of a file's rows, gone ones too.
+    pub fn new(by: &KeyExprs, rows: &RecordBatch) -> freshet_sql::error::Result<Self> {
+        let hashes = by.hashes(rows)?;
+        let mut order: Vec<(u64, u32)> = hashes.into_iter().zip(0..).collect();
+        order.sort_unstable();
+        let buckets = (order.len() / PER_BUCKET).next_power_of_two().max(1);
+        let shift = 64 - buckets.trailing_zeros();
+        let mut starts = Vec::with_capacity(buckets + 1);
+        let mut at = 0;
+        for bucket in 0..=buckets {
+            while at < order.len() && bucket_of(order[at].0, shift) < bucket {
+                at += 1;
+            }
+            starts.push(u32::try_from(at).unwrap_or(u32::MAX));
+        }
+        let (hashes, rows) = order.into_iter().unzip();
+        Ok(Self { hashes, rows, starts, shift })
+    }
+
+    /// The rows of this hash, in order.
+    pub fn rows(&self, hash: u64) -> impl Iterator<Item = u32> + '_ {
+        let bucket = bucket_of(hash, self.shift);
+        let from = self.starts.get(bucket).map_or(0, |s| *s as usize);
+        let to = self.starts.get(bucket + 1).map_or(self.hashes.len(), |s| *s as usize);
+        let begin = from + self.hashes[from..to].partition_point(|h| *h < hash);
+        let same = self.hashes[begin..].iter().zip(&self.rows[begin..]);
+        same.take_while(move |(h, _)| **h == hash).map(|(_, row)| *row)
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        self.hashes.len() * 8 + self.rows.len() * 4 + self.starts.len() * 4
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a bucket's number is below 2^32")]
+const fn bucket_of(hash: u64, shift: u32) -> usize {
+    if shift >= 64 { 0 } else { (hash >> shift) as usize }
+}
+
+/// A file's indexes by the key's name.
+#[derive(Debug, Default)]
+pub struct KeyIndexes(Mutex<BTreeMap<Arc<str>, Arc<KeyIndex>>>);
+
+impl KeyIndexes {
+    /// The index by this key; built if it was not asked for before.
+    pub fn get(
+        &self,
+        by: &KeyExprs,
+        rows: &RecordBatch,
+    ) -> freshet_sql::error::Result<Arc<KeyIndex>> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(index) = known.get(&by.name) {
+            return Ok(index.clone());
+        }
+        let index = Arc::new(KeyIndex::new(by, rows)?);
+        known.insert(by.name.clone(), index.clone());
+        Ok(index)
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.values().map(|i| i.bytes()).sum()
+    }
+}
+
+/// A table in an epoch: as it was before, and as it is with the epoch's change.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment<'a> {
+    /// The table, with the change.
+    pub table: &'a Table,
+    /// The change; `None` where there is none.
+    pub change: Option<&'a ChangeBatch>,
+}
+
+impl Moment<'_> {
+    /// Files at this moment: what an epoch adds lies in files of its own.
+    fn is_of(&self, file: u32, when: When) -> bool {
+        when == When::After || file < self.table.first_new_file
+    }
+
+    fn removed(&self, columns: &[usize]) -> freshet_sql::error::Result<Option<RecordBatch>> {
+        match self.change {
+            Some(change) if change.removed.num_rows() > 0 => {
+                Ok(Some(change.removed.project(columns)?))
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+impl Stored for Moment<'_> {
+    fn count(&self) -> usize {
+        self.table.rows()
+    }
+
+    fn all(
+        &self,
+        columns: &[usize],
+        when: When,
+    ) -> freshet_sql::error::Result<Vec<RecordBatch>> {
+        let mut all = Vec::new();
+        for (number, file) in &self.table.files {
+            if self.is_of(*number, when) && file.live_rows() > 0 {
+                all.push(file.live_columns(columns)?);
+            }
+        }
+        if when == When::Before {
+            all.extend(self.removed(columns)?);
+        }
+        Ok(all)
+    }
+
+    fn with_keys(
+        &self,
+        index: &KeyExprs,
+        keys: &KeySet,
+        columns: &[usize],
+        when: When,
+    ) -> freshet_sql::error::Result<Vec<RecordBatch>> {
+        let mut found = Vec::new();
+        let mut hashes: Vec<u64> = keys.hashes().collect();
+        hashes.sort_unstable();
+        for (number, file) in &self.table.files {
+            if !self.is_of(*number, when) || file.live_rows() == 0 {
+                continue;
+            }
+            let by = file.keys.get(index, &file.rows)?;
+            for hash in &hashes {
+                let rows = by.rows(*hash).filter(|row| !file.gone.contains(*row));
+                found.extend(rows.map(|row| Place { file: *number, row }));
+            }
+        }
+        let mut all = Vec::new();
+        if !found.is_empty() {
+            all.push(self.table.take_columns(&found, columns).map_err(pure)?);
+        }
+        if when == When::Before
+            && let Some(change) = self.change
+            && change.removed.num_rows() > 0
+        {
+            all.push(index.keep(&change.removed, keys)?.project(columns)?);
+        }
+        Ok(all)
+    }
+}
+
+fn pure(error: Error) -> freshet_sql::error::Error {
+    freshet_sql::error::Error::Bug(error.to_string())
+}
+
+impl Table {
+    /// What comes from here on belongs to the next epoch.
+    pub fn begin_epoch(&mut self) {
+        self.first_new_file = self.next_file;
+    }
+
+    /// Some columns of the rows at these places, as one batch.
+    pub fn take_columns(
+        &self,
+        places: &[Place],
+        columns: &[usize],
+    ) -> crate::error::Result<RecordBatch> {
+        let mut numbers: Vec<u32> = places.iter().map(|p| p.file).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        let mut batches = Vec::with_capacity(numbers.len());
+        for number in &numbers {
+            let file = self.files.get(number);
+            let file = file.ok_or_else(|| Error::bug("a place in a file that is not live"))?;
+            batches.push(file.rows.project(columns)?);
+        }
+        if columns.is_empty() {
+            let options = RecordBatchOptions::new().with_row_count(Some(places.len()));
+            let schema = std::sync::Arc::new(arrow::datatypes::Schema::empty());
+            return Ok(RecordBatch::try_new_with_options(schema, Vec::new(), &options)?);
+        }
+        if places.is_empty() {
+            let schema = self.spec.schema.project(columns)?;
+            return Ok(RecordBatch::new_empty(std::sync::Arc::new(schema)));
+        }
+        let indices: Vec<(usize, usize)> = places
+            .iter()
+            .map(|p| (numbers.binary_search(&p.file).unwrap_or(0), p.row as usize))
+            .collect();
+        let batches: Vec<&RecordBatch> = batches.iter().collect();
+        Ok(interleave_record_batch(&batches, &indices)?)
+    }
+
+    /// The change with its removed rows as they are stored, audit columns too; `None` where one of
+    /// them is not there.
+    pub fn as_stored(&self, change: ChangeBatch) -> crate::error::Result<Option<ChangeBatch>> {
+        let mut taken = hashbrown::HashSet::new();
+        let mut places = Vec::with_capacity(change.removed.num_rows());
+        for identity in self.hasher.hashes(&change.removed)? {
+            let free = self.index.places(identity).into_iter().find(|place| taken.insert(*place));
+            let Some(place) = free else { return Ok(None) };
+            places.push(place);
+        }
+        let removed = self.take(&places)?;
+        Ok(Some(ChangeBatch { removed, added: change.added }))
+    }
+}

@@ -1,0 +1,49 @@
+//! Whether a query follows its inputs' changes in this epoch, or is recomputed: the cost gate.
+//!
+//! A change that reaches as many rows as a recompute would read is recomputed. The gate must never
+//! decide what the result is, only how it is come by.
+
+use freshet_sql::change::ChangeBatch;
+use freshet_sql::maintain::{Maintained, Outcome};
+use freshet_sql::plan::Session;
+use freshet_sql::rows::RowHasher;
+
+use super::view::View;
+use crate::error::Result;
+
+/// Changes of fewer rows are followed however small the table is.
+const SMALL_CHANGE: u64 = 5_000;
+/// A change of more than this share of a relation, in percent, is recomputed.
+const CHANGED_PERCENT_MAX: u64 = 30;
+/// Fewer rows may always be looked at.
+const REACHED_ROWS_MIN: u64 = 50_000;
+
+/// What the gate and the maintenance came to.
+pub enum Followed {
+    /// The change, and how many rows were read for it.
+    Change(ChangeBatch, u64),
+    /// Recompute: the reason.
+    Full(String),
+}
+
+/// The change of a query in this epoch.
+pub async fn change(
+    session: &Session,
+    maintained: &Maintained,
+    view: &View<'_>,
+    hasher: &RowHasher,
+) -> Result<Followed> {
+    if let Some((name, changed, rows)) = view.most_changed()
+        && changed > SMALL_CHANGE
+        && changed * 100 > rows * CHANGED_PERCENT_MAX
+    {
+        return Ok(Followed::Full(format!(
+            "{changed} rows of \"{name}\" changed, of {rows}: a recompute costs less"
+        )));
+    }
+    let limit = view.rows().max(REACHED_ROWS_MIN);
+    Ok(match maintained.change(session, view, hasher, limit).await? {
+        Outcome::Change(change, rows_read) => Followed::Change(change, rows_read),
+        Outcome::Full(why) => Followed::Full(why),
+    })
+}

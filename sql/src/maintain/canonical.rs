@@ -1,0 +1,162 @@
+//! One order where SQL leaves the order open, so that any way to the rows gives the same bits.
+//!
+//! Sums of floats depend on the order in which they are added, `row_number()` on how ties fall. Both
+//! a full recompute and a maintained group sort such rows by everything they have; rows that are
+//! equal in everything can't be told apart by any query.
+
+use arrow::array::{RecordBatch, UInt32Array};
+use arrow::compute::{SortOptions, concat_batches, take_record_batch};
+use arrow::datatypes::{DataType, SchemaRef};
+use arrow::row::{RowConverter, SortField};
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::logical_expr::expr::{AggregateFunction, WindowFunction};
+use datafusion::logical_expr::{
+    Aggregate, Expr, ExprSchemable, LogicalPlan, Window, WindowFrameUnits,
+    WindowFunctionDefinition,
+};
+
+use crate::error::Result;
+
+/// Functions that give the same for their rows in any order, floats apart.
+const ORDERLESS: [&str; 17] = [
+    "count", "sum", "min", "max", "avg", "mean", "bool_and", "bool_or", "bit_and", "bit_or",
+    "bit_xor", "median", "approx_distinct", "grouping", "every", "any", "approx_median",
+];
+/// Functions of a row's place among those of its partition: frames and peers mean nothing to them.
+const PLACED: [&str; 4] = ["row_number", "ntile", "lag", "lead"];
+
+/// Whether an aggregate's result depends on the order of its rows.
+pub(super) fn depends_on_order(node: &Aggregate) -> bool {
+    node.aggr_expr.iter().any(|e| match super::unaliased_ref(e) {
+        Expr::AggregateFunction(call) => call_depends_on_order(call, node),
+        _ => true,
+    })
+}
+
+fn call_depends_on_order(call: &AggregateFunction, node: &Aggregate) -> bool {
+    let name = call.func.name();
+    let adds = matches!(name, "sum" | "avg" | "mean");
+    !ORDERLESS.contains(&name) || (adds && call.params.args.iter().any(|a| is_float(a, node)))
+}
+
+fn is_float(expr: &Expr, node: &Aggregate) -> bool {
+    let kind = expr.get_type(node.input.schema().as_ref());
+    kind.map_or(true, |k| matches!(k, DataType::Float16 | DataType::Float32 | DataType::Float64))
+}
+
+/// How a window's input is sorted before it runs: by its partition and order, then by all the rest.
+/// Empty where that can't be said by columns alone.
+pub(super) fn window_order(node: &Window) -> Vec<(usize, SortOptions)> {
+    let schema = node.input.schema();
+    let mut order: Vec<(usize, SortOptions)> = Vec::new();
+    let mut add = |e: &Expr, options: SortOptions| -> Option<()> {
+        let Expr::Column(c) = e else { return None };
+        let at = schema.maybe_index_of_column(c)?;
+        if !order.iter().any(|(known, _)| *known == at) {
+            order.push((at, options));
+        }
+        Some(())
+    };
+    let first = node.window_expr.first().map(super::unaliased_ref);
+    if let Some(Expr::WindowFunction(call)) = first {
+        for by in &call.params.partition_by {
+            let _ = add(by, SortOptions::default());
+        }
+        for by in &call.params.order_by {
+            let options = SortOptions { descending: !by.asc, nulls_first: by.nulls_first };
+            let _ = add(&by.expr, options);
+        }
+    }
+    for at in 0..schema.fields().len() {
+        if !order.iter().any(|(known, _)| *known == at) {
+            order.push((at, SortOptions::default()));
+        }
+    }
+    order
+}
+
+/// The plan with ties broken wherever a function counts rows rather than values.
+pub(crate) fn break_ties(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let broken = plan.transform_up(|node| match node {
+        LogicalPlan::Window(window) => {
+            let columns: Vec<Expr> = window.input.schema().iter().map(Expr::from).collect();
+            let windows = window.window_expr.iter().map(|e| placed(e, &columns)).collect();
+            Ok(Transformed::yes(LogicalPlan::Window(Window::try_new(windows, window.input)?)))
+        }
+        LogicalPlan::Aggregate(node) => {
+            let columns: Vec<Expr> = node.input.schema().iter().map(Expr::from).collect();
+            let calls = node.aggr_expr.iter().map(|e| collected(e, &columns)).collect();
+            let made = Aggregate::try_new(node.input, node.group_expr, calls)?;
+            Ok(Transformed::yes(LogicalPlan::Aggregate(made)))
+        }
+        other => Ok(Transformed::no(other)),
+    })?;
+    Ok(broken.data)
+}
+
+/// A window call over an order without ties, under its old name.
+fn placed(expr: &Expr, columns: &[Expr]) -> Expr {
+    let Expr::WindowFunction(call) = super::unaliased_ref(expr) else { return expr.clone() };
+    let WindowFunction { fun, params } = call.as_ref();
+    let name = match fun {
+        WindowFunctionDefinition::WindowUDF(f) => f.name().to_owned(),
+        WindowFunctionDefinition::AggregateUDF(f) => f.name().to_owned(),
+    };
+    let by_rows = params.window_frame.units == WindowFrameUnits::Rows;
+    let ranks = matches!(name.as_str(), "rank" | "dense_rank" | "percent_rank" | "cume_dist");
+    if ranks || !(PLACED.contains(&name.as_str()) || by_rows) {
+        return expr.clone();
+    }
+    let mut call = call.as_ref().clone();
+    let known: Vec<Expr> = call.params.order_by.iter().map(|s| s.expr.clone()).collect();
+    let rest = columns.iter().filter(|c| !known.contains(c) && !call.params.partition_by.contains(c));
+    let rest: Vec<_> = rest.map(|c| c.clone().sort(true, false)).collect();
+    call.params.order_by.extend(rest);
+    under_its_name(expr, Expr::WindowFunction(Box::new(call)))
+}
+
+/// An aggregate call with `order by` over an order without ties, under its old name.
+fn collected(expr: &Expr, columns: &[Expr]) -> Expr {
+    let Expr::AggregateFunction(call) = super::unaliased_ref(expr) else { return expr.clone() };
+    if call.params.order_by.is_empty() {
+        return expr.clone();
+    }
+    let mut call = call.clone();
+    let known: Vec<Expr> = call.params.order_by.iter().map(|s| s.expr.clone()).collect();
+    let rest = columns.iter().filter(|c| !known.contains(c));
+    let rest: Vec<_> = rest.map(|c| c.clone().sort(true, false)).collect();
+    call.params.order_by.extend(rest);
+    under_its_name(expr, Expr::AggregateFunction(call))
+}
+
+fn under_its_name(before: &Expr, after: Expr) -> Expr {
+    let (qualifier, name) = before.qualified_name();
+    let renamed = after.qualified_name();
+    if renamed == (qualifier.clone(), name.clone()) {
+        return after;
+    }
+    after.alias_qualified(qualifier, name)
+}
+
+/// All rows as one batch, sorted by these columns.
+pub(super) fn sorted(
+    rows: &[RecordBatch],
+    schema: &SchemaRef,
+    order: &[(usize, SortOptions)],
+) -> Result<RecordBatch> {
+    let all = concat_batches(schema, rows)?;
+    let fields = order.iter().map(|(c, options)| {
+        SortField::new_with_options(schema.field(*c).data_type().clone(), *options)
+    });
+    let converter = RowConverter::new(fields.collect())?;
+    let columns: Vec<_> = order.iter().map(|(c, _)| all.column(*c).clone()).collect();
+    let keys = converter.convert_columns(&columns)?;
+    let mut places: Vec<u32> = (0..u32::try_from(all.num_rows()).unwrap_or(u32::MAX)).collect();
+    places.sort_unstable_by(|a, b| keys.row(*a as usize).cmp(&keys.row(*b as usize)));
+    Ok(take_record_batch(&all, &UInt32Array::from(places))?)
+}
+
+/// Every column, ascending.
+pub(super) fn every_column(schema: &SchemaRef) -> Vec<(usize, SortOptions)> {
+    (0..schema.fields().len()).map(|c| (c, SortOptions::default())).collect()
+}

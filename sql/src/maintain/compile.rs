@@ -1,0 +1,308 @@
+//! From a model's optimized plan to nodes that can follow changes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use datafusion::common::tree_node::TreeNode;
+use datafusion::common::{JoinType, NullEquality};
+use datafusion::logical_expr::{
+    Aggregate, Distinct, Expr, Join, LogicalPlan, LogicalPlanBuilder, TableScan, Unnest, Window,
+};
+
+use super::access::{Finder, common_partition};
+use super::canonical;
+use super::keys::{KeyExprs, physical};
+use super::node::{
+    Access, AggregateOp, Construct, JoinInput, JoinOp, Node, Obstacle, Op, Side, WindowOp,
+};
+use super::operator::{Operator, nullable};
+use super::totals::Totals;
+use crate::error::Result;
+use crate::plan::Session;
+use crate::plan::clock::reads_time;
+
+/// Makes nodes, inputs before what reads them; equal plans are one node.
+pub(super) struct Compiler<'a> {
+    session: &'a Session,
+    pub nodes: Vec<Node>,
+    pub plans: Vec<LogicalPlan>,
+    known: HashMap<LogicalPlan, usize>,
+}
+
+impl<'a> Compiler<'a> {
+    pub fn new(session: &'a Session) -> Self {
+        Self { session, nodes: Vec::new(), plans: Vec::new(), known: HashMap::new() }
+    }
+
+    /// The node of a plan and of everything below it.
+    pub async fn node(&mut self, plan: &LogicalPlan) -> Result<usize> {
+        if let Some(known) = self.known.get(plan) {
+            return Ok(*known);
+        }
+        if let LogicalPlan::Sort(sort) = plan
+            && sort.fetch.is_none()
+        {
+            return Box::pin(self.node(&sort.input)).await;
+        }
+        if let LogicalPlan::Subquery(inner) = plan {
+            return Box::pin(self.node(&inner.subquery)).await;
+        }
+        if let LogicalPlan::Join(join) = plan
+            && join.join_type == JoinType::Full
+        {
+            let split = split_full(join)?;
+            return Box::pin(self.node(&split)).await;
+        }
+        let mut inputs = Vec::new();
+        for input in plan.inputs() {
+            inputs.push(Box::pin(self.node(input)).await?);
+        }
+        let op = self.op(plan, &inputs).await?;
+        let node = self.nodes.len();
+        self.nodes.push(Node {
+            schema: plan.schema().clone(),
+            columns: nullable(plan.schema()),
+            op,
+            label: label(plan),
+        });
+        self.plans.push(plan.clone());
+        self.known.insert(plan.clone(), node);
+        Ok(node)
+    }
+
+    async fn op(&self, plan: &LogicalPlan, inputs: &[usize]) -> Result<Op> {
+        let state = self.session.state();
+        if plan.expressions().iter().any(has_subquery) {
+            return self.whole(plan, inputs, Construct::CrossJoin, "a subquery").await;
+        }
+        match plan {
+            LogicalPlan::TableScan(scan) if scan.fetch.is_none() && scan.filters.is_empty() => {
+                scan_op(scan)
+            }
+            LogicalPlan::Values(_) | LogicalPlan::EmptyRelation(_) => {
+                Ok(Op::Constant(Operator::new(self.session, plan).await?))
+            }
+            LogicalPlan::Filter(filter) => {
+                if reads_time(&filter.predicate) {
+                    return self.whole(plan, inputs, Construct::Time, "").await;
+                }
+                let predicate = physical(&state, &filter.predicate, filter.input.schema())?;
+                Ok(Op::Filter { input: inputs[0], predicate })
+            }
+            LogicalPlan::Projection(project) => {
+                let exprs = project.expr.iter();
+                let exprs = exprs.map(|e| physical(&state, e, project.input.schema()));
+                Ok(Op::Project {
+                    input: inputs[0],
+                    exprs: exprs.collect::<Result<_>>()?,
+                    logical: project.expr.clone(),
+                })
+            }
+            LogicalPlan::SubqueryAlias(_) => Ok(Op::Rename { input: inputs[0] }),
+            LogicalPlan::Union(_) => Ok(Op::Union { inputs: inputs.to_vec() }),
+            LogicalPlan::Unnest(unnest) => self.unnest(plan, unnest, inputs[0]).await,
+            LogicalPlan::Join(join) => self.join(plan, join, inputs).await,
+            LogicalPlan::Aggregate(node) => self.aggregate(node, inputs[0]).await,
+            LogicalPlan::Distinct(Distinct::All(input)) => {
+                let every = input.schema().iter().map(Expr::from).collect::<Vec<_>>();
+                let same = Aggregate::try_new(input.clone(), every, Vec::new())?;
+                self.aggregate(&same, inputs[0]).await
+            }
+            LogicalPlan::Window(window) => self.window(window, inputs[0]).await,
+            LogicalPlan::Limit(_) | LogicalPlan::Sort(_) => {
+                self.whole(plan, inputs, Construct::Limit, "").await
+            }
+            LogicalPlan::RecursiveQuery(_) => {
+                self.whole(plan, inputs, Construct::Recursion, "").await
+            }
+            other => self.whole(plan, inputs, Construct::Other, &label(other)).await,
+        }
+    }
+
+    async fn whole(
+        &self,
+        plan: &LogicalPlan,
+        inputs: &[usize],
+        construct: Construct,
+        detail: &str,
+    ) -> Result<Op> {
+        let why = Obstacle { construct, detail: detail.to_owned() };
+        // Only what is computed node by node runs it: a recursive query never is.
+        let runs = if construct == Construct::Recursion {
+            LogicalPlanBuilder::empty(false).build()?
+        } else {
+            plan.clone()
+        };
+        let operator = Operator::new(self.session, &runs).await?;
+        Ok(Op::Whole { inputs: inputs.to_vec(), operator, why })
+    }
+
+    fn finder<'f>(&'f self, state: &'f datafusion::execution::context::SessionState) -> Finder<'f> {
+        Finder { state, nodes: &self.nodes, plans: &self.plans }
+    }
+
+    async fn unnest(&self, plan: &LogicalPlan, unnest: &Unnest, input: usize) -> Result<Op> {
+        let taken: Vec<usize> = unnest
+            .list_type_columns
+            .iter()
+            .map(|(at, _)| *at)
+            .chain(unnest.struct_type_columns.iter().copied())
+            .collect();
+        let from = unnest.dependency_indices.iter();
+        let plain = from.map(|at| (!taken.contains(at)).then_some(*at)).collect();
+        let operator = Operator::new(self.session, plan).await?;
+        Ok(Op::Unnest { input, operator, plain })
+    }
+
+    async fn join(&self, plan: &LogicalPlan, join: &Join, inputs: &[usize]) -> Result<Op> {
+        let state = self.session.state();
+        if join.filter.iter().any(reads_time) {
+            return self.whole(plan, inputs, Construct::Time, "a join").await;
+        }
+        let side = |node: usize, key: Vec<Expr>| -> Result<JoinInput> {
+            let schema = &self.nodes[node].schema;
+            let access = if key.is_empty() {
+                let check = KeyExprs::new(&state, &[], schema)?;
+                let why =
+                    Obstacle { construct: Construct::CrossJoin, detail: String::new() };
+                Access::Everything { node, check, why }
+            } else {
+                self.finder(&state).access(node, &key)?
+            };
+            let keys = KeyExprs::new(&state, &key, schema)?;
+            Ok(JoinInput { node, keys, by_key: access })
+        };
+        let left = side(inputs[0], join.on.iter().map(|(l, _)| l.clone()).collect())?;
+        let right = side(inputs[1], join.on.iter().map(|(_, r)| r.clone()).collect())?;
+        let main = match join.join_type {
+            JoinType::Right | JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => {
+                Side::Right
+            }
+            _ => Side::Left,
+        };
+        Ok(Op::Join(Box::new(JoinOp {
+            left,
+            right,
+            kind: join.join_type,
+            main,
+            null_equal: join.null_equality == NullEquality::NullEqualsNull,
+            null_aware: join.null_aware,
+            operator: Operator::new(self.session, plan).await?,
+        })))
+    }
+
+    async fn aggregate(&self, node: &Aggregate, input: usize) -> Result<Op> {
+        let state = self.session.state();
+        let plan = LogicalPlan::Aggregate(node.clone());
+        if node.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_))) {
+            return self.whole(&plan, &[input], Construct::GroupingSets, "").await;
+        }
+        let groups = KeyExprs::new(&state, &node.group_expr, node.input.schema())?;
+        let by_group = self.finder(&state).access(input, &node.group_expr)?;
+        Ok(Op::Aggregate(Box::new(AggregateOp {
+            input,
+            groups,
+            by_group,
+            width: node.group_expr.len(),
+            ordered: canonical::depends_on_order(node),
+            totals: Totals::new(self.session, node).await?,
+            operator: Operator::new(self.session, &plan).await?,
+        })))
+    }
+
+    async fn window(&self, node: &Window, input: usize) -> Result<Op> {
+        let state = self.session.state();
+        let plan = LogicalPlan::Window(node.clone());
+        let by = common_partition(&node.window_expr);
+        if by.is_empty() {
+            return self.whole(&plan, &[input], Construct::GlobalWindow, "").await;
+        }
+        Ok(Op::Window(Box::new(WindowOp {
+            input,
+            partition: KeyExprs::new(&state, &by, node.input.schema())?,
+            by_partition: self.finder(&state).access(input, &by)?,
+            order: canonical::window_order(node),
+            operator: Operator::new(self.session, &plan).await?,
+        })))
+    }
+}
+
+fn scan_op(scan: &TableScan) -> Result<Op> {
+    use datafusion::common::DFSchema;
+    let whole = scan.source.schema();
+    let columns =
+        scan.projection.clone().unwrap_or_else(|| (0..whole.fields().len()).collect());
+    let whole = DFSchema::try_from_qualified_schema(scan.table_name.clone(), &whole)?;
+    let relation = scan.table_name.table().to_owned();
+    Ok(Op::Scan { relation, columns, whole: Arc::new(whole) })
+}
+
+/// A full join as the left join and the right side's rows without a partner, padded.
+fn split_full(join: &Join) -> Result<LogicalPlan> {
+    let with = |kind: JoinType| {
+        Join::try_new(
+            join.left.clone(),
+            join.right.clone(),
+            join.on.clone(),
+            join.filter.clone(),
+            kind,
+            join.join_constraint,
+            join.null_equality,
+            false,
+        )
+    };
+    let left = LogicalPlan::Join(with(JoinType::Left)?);
+    let alone = LogicalPlan::Join(with(JoinType::RightAnti)?);
+    let nulls = join.left.schema().iter().map(|(qualifier, field)| {
+        let null = datafusion::common::ScalarValue::try_from(field.data_type())?;
+        Ok(Expr::Literal(null, None).alias_qualified(qualifier.cloned(), field.name()))
+    });
+    let mut columns = nulls.collect::<datafusion::error::Result<Vec<Expr>>>()?;
+    columns.extend(join.right.schema().iter().map(Expr::from));
+    let padded = LogicalPlanBuilder::from(alone).project(columns)?.build()?;
+    let union = datafusion::logical_expr::Union {
+        inputs: vec![Arc::new(left), Arc::new(padded)],
+        schema: join.schema.clone(),
+    };
+    Ok(LogicalPlan::Union(union))
+}
+
+fn has_subquery(expr: &Expr) -> bool {
+    expr.exists(|e| {
+        Ok(matches!(
+            e,
+            Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_)
+        ))
+    })
+    .unwrap_or(true)
+}
+
+/// A node in a word or two.
+fn label(plan: &LogicalPlan) -> String {
+    match plan {
+        LogicalPlan::TableScan(scan) => format!("scan {}", scan.table_name.table()),
+        LogicalPlan::Projection(_) => "project".to_owned(),
+        LogicalPlan::Filter(_) => "filter".to_owned(),
+        LogicalPlan::SubqueryAlias(alias) => format!("as {}", alias.alias),
+        LogicalPlan::Join(join) => format!("{} join", join.join_type.to_string().to_lowercase()),
+        LogicalPlan::Aggregate(node) => {
+            let by: Vec<String> = node.group_expr.iter().map(short).collect();
+            format!("group by {}", by.join(", "))
+        }
+        LogicalPlan::Window(node) => {
+            let by: Vec<String> = common_partition(&node.window_expr).iter().map(short).collect();
+            format!("window by {}", by.join(", "))
+        }
+        LogicalPlan::Union(_) => "union all".to_owned(),
+        LogicalPlan::Values(_) | LogicalPlan::EmptyRelation(_) => "constant rows".to_owned(),
+        LogicalPlan::Distinct(_) => "distinct".to_owned(),
+        LogicalPlan::Unnest(_) => "unnest".to_owned(),
+        LogicalPlan::Limit(_) => "limit".to_owned(),
+        LogicalPlan::Sort(_) => "order by .. limit".to_owned(),
+        other => other.display().to_string().chars().take(60).collect(),
+    }
+}
+
+fn short(expr: &Expr) -> String {
+    super::unaliased_ref(expr).to_string()
+}

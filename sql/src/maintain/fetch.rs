@@ -1,0 +1,286 @@
+//! Reading the rows of a node, all of them or those of some keys, before or after the epoch.
+
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+
+use super::access::pads;
+use super::keys::KeySet;
+use super::node::{Access, AggregateOp, JoinOp, Op, Side, WindowOp};
+use super::run::{Run, Stop};
+use super::stored::When;
+use super::totals::Totals;
+use super::{canonical, mutated};
+use crate::plan::types;
+
+pub(super) type Rows = Vec<RecordBatch>;
+type Fetched = std::result::Result<Rows, Stop>;
+
+impl Run<'_> {
+    /// At least the rows of a node whose key is in `keys`; for any key it gives a row of, all.
+    pub async fn fetch(&self, access: &Access, keys: &KeySet, when: When) -> Fetched {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        match access {
+            Access::Index { node, index } => self.look_up(*node, index, keys, when),
+            Access::Through { node, input } => {
+                let rows = Box::pin(self.fetch(input, keys, when)).await?;
+                self.apply(*node, &rows).await
+            }
+            Access::Union { node, inputs } => {
+                let mut all = Vec::new();
+                for input in inputs {
+                    let rows = Box::pin(self.fetch(input, keys, when)).await?;
+                    all.extend(self.renamed(*node, &rows)?);
+                }
+                Ok(all)
+            }
+            Access::Within { node, input } => {
+                let rows = Box::pin(self.fetch(input, keys, when)).await?;
+                self.apply(*node, &rows).await
+            }
+            Access::Join { node, first, by, parts, check } => {
+                let Op::Join(join) = &self.plan.nodes[*node].op else { return Err(Stop::bug()) };
+                let some = keys.parts(parts).map_err(Stop::from)?;
+                let all = Box::pin(self.restricted_join(join, *first, by, &some, when)).await?;
+                Ok(all.iter().map(|b| check.keep(b, keys)).collect::<Result<_, _>>()?)
+            }
+            Access::Partitions { node, rows, check } => {
+                let Op::Window(op) = &self.plan.nodes[*node].op else { return Err(Stop::bug()) };
+                let found = Box::pin(self.fetch(rows, keys, when)).await?;
+                let partitions = op.partition.set(&found)?;
+                let whole = Box::pin(self.fetch(&op.by_partition, &partitions, when)).await?;
+                let made = self.window(op, &whole).await?;
+                Ok(made.iter().map(|b| check.keep(b, keys)).collect::<Result<_, _>>()?)
+            }
+            Access::Everything { node, check, .. } => {
+                let all = Box::pin(self.all(*node, when)).await?;
+                if check.is_everything() {
+                    return Ok(all);
+                }
+                Ok(all.iter().map(|b| check.keep(b, keys)).collect::<Result<_, _>>()?)
+            }
+        }
+    }
+
+    fn look_up(
+        &self,
+        node: usize,
+        index: &super::keys::KeyExprs,
+        keys: &KeySet,
+        when: When,
+    ) -> Fetched {
+        let Op::Scan { relation, columns, .. } = &self.plan.nodes[node].op else {
+            return Err(Stop::bug());
+        };
+        let when = if mutated("fetch: before is after") { When::After } else { when };
+        let when = if mutated("fetch: after is before") { When::Before } else { when };
+        let Some(stored) = self.relations.stored(relation) else { return Ok(Vec::new()) };
+        let rows = stored.with_keys(index, keys, columns, when)?;
+        self.reached(rows.iter().map(RecordBatch::num_rows).sum())?;
+        self.renamed(node, &rows)
+    }
+
+    /// Rows under the node's names.
+    pub fn renamed(&self, node: usize, rows: &[RecordBatch]) -> Fetched {
+        let schema = &self.plan.nodes[node].columns;
+        Ok(rows.iter().map(|b| types::conform(b, schema)).collect::<crate::error::Result<_>>()?)
+    }
+
+    /// Every row of a node.
+    pub async fn all(&self, node: usize, when: When) -> Fetched {
+        match &self.plan.nodes[node].op {
+            Op::Scan { relation, columns, .. } => {
+                let Some(stored) = self.relations.stored(relation) else { return Ok(Vec::new()) };
+                let rows = stored.all(columns, when)?;
+                self.reached(rows.iter().map(RecordBatch::num_rows).sum())?;
+                self.renamed(node, &rows)
+            }
+            Op::Constant(operator) => Ok(operator.run(self.session, &[]).await?),
+            Op::Filter { input, .. }
+            | Op::Project { input, .. }
+            | Op::Rename { input }
+            | Op::Unnest { input, .. } => {
+                let rows = Box::pin(self.all(*input, when)).await?;
+                self.apply(node, &rows).await
+            }
+            Op::Union { inputs } => {
+                let mut all = Vec::new();
+                for input in inputs {
+                    let rows = Box::pin(self.all(*input, when)).await?;
+                    all.extend(self.renamed(node, &rows)?);
+                }
+                Ok(all)
+            }
+            Op::Join(join) => {
+                let left = Box::pin(self.all(join.left.node, when)).await?;
+                let right = Box::pin(self.all(join.right.node, when)).await?;
+                Ok(join.operator.run(self.session, &[&left, &right]).await?)
+            }
+            Op::Aggregate(op) => {
+                if let Some(totals) = &op.totals
+                    && op.groups.is_everything()
+                    && self.uses_totals()
+                {
+                    return Box::pin(self.single_row(node, op, totals, when)).await;
+                }
+                let rows = Box::pin(self.all(op.input, when)).await?;
+                self.aggregate(op, &rows).await
+            }
+            Op::Window(op) => {
+                let rows = Box::pin(self.all(op.input, when)).await?;
+                self.window(op, &rows).await
+            }
+            Op::Whole { inputs, operator, .. } => {
+                let mut all = Vec::new();
+                for input in inputs {
+                    all.push(Box::pin(self.all(*input, when)).await?);
+                }
+                let slots: Vec<&[RecordBatch]> = all.iter().map(Vec::as_slice).collect();
+                Ok(operator.run(self.session, &slots).await?)
+            }
+        }
+    }
+
+    /// The one row of an aggregate over everything, from what is remembered of it.
+    async fn single_row(
+        &self,
+        node: usize,
+        op: &AggregateOp,
+        totals: &Totals,
+        when: When,
+    ) -> Fetched {
+        let change = Box::pin(self.delta(node)).await?;
+        let moved = match when {
+            When::Before => &change.removed,
+            When::After => &change.added,
+        };
+        if moved.iter().any(|b| b.num_rows() > 0) {
+            return Ok(moved.clone());
+        }
+        let group = totals.everything();
+        let parts = match totals.remembered(group) {
+            Some(parts) => parts,
+            None => {
+                let _priming = self.priming();
+                let rows = Box::pin(self.all(op.input, When::After)).await?;
+                let made = totals.partials(self.session, &rows).await?;
+                let parts = made.of.get(&group).map_or_else(|| totals.none(), |(_, _, p)| p.clone());
+                self.moved_group(node, group, &parts);
+                parts
+            }
+        };
+        let schema = &self.plan.nodes[node].columns;
+        Ok(vec![totals.rows(schema, &[], &[(0, 0, &parts)])?])
+    }
+
+    /// An operator of one input over these rows of it.
+    pub async fn apply(&self, node: usize, rows: &[RecordBatch]) -> Fetched {
+        match &self.plan.nodes[node].op {
+            Op::Filter { predicate, .. } => {
+                let kept = rows.iter().map(|b| super::rowwise::filter(b, predicate.as_ref()));
+                self.renamed(node, &kept.collect::<crate::error::Result<Vec<_>>>()?)
+            }
+            Op::Project { exprs, .. } => {
+                let schema = &self.plan.nodes[node].columns;
+                let made = rows.iter().map(|b| super::rowwise::project(b, exprs, schema));
+                Ok(made.collect::<crate::error::Result<_>>()?)
+            }
+            Op::Rename { .. } => self.renamed(node, rows),
+            Op::Unnest { operator, .. } => Ok(operator.run(self.session, &[rows]).await?),
+            Op::Aggregate(op) => self.aggregate(op, rows).await,
+            Op::Window(op) => self.window(op, rows).await,
+            _ => Err(Stop::bug()),
+        }
+    }
+
+    pub async fn aggregate(&self, op: &AggregateOp, rows: &[RecordBatch]) -> Fetched {
+        // Without rows there is no group, but for the one that is always there.
+        if !op.groups.is_everything() && rows.iter().all(|b| b.num_rows() == 0) {
+            return Ok(Vec::new());
+        }
+        if op.ordered {
+            let schema = &self.plan.nodes[op.input].columns;
+            let sorted = canonical::sorted(rows, schema, &canonical::every_column(schema))?;
+            return Ok(op.operator.run(self.session, &[&[sorted]]).await?);
+        }
+        Ok(op.operator.run(self.session, &[rows]).await?)
+    }
+
+    pub async fn window(&self, op: &WindowOp, rows: &[RecordBatch]) -> Fetched {
+        if rows.iter().all(|b| b.num_rows() == 0) {
+            return Ok(Vec::new());
+        }
+        let schema = &self.plan.nodes[op.input].columns;
+        let sorted = canonical::sorted(rows, schema, &op.order)?;
+        Ok(op.operator.run(self.session, &[&[sorted]]).await?)
+    }
+
+    async fn restricted_join(
+        &self,
+        join: &JoinOp,
+        first: Side,
+        by: &Access,
+        keys: &KeySet,
+        when: When,
+    ) -> Fetched {
+        let second = first.other();
+        if pads(join.kind, first) && keys.has_nulls() {
+            // A row without a partner has nulls where this side's columns would be: any may be one.
+            let other = self.all(join.side(second).node, when).await?;
+            let found = self.partner_keys(join, second, &other)?;
+            let one = self.fetch(&join.side(first).by_key, &found, when).await?;
+            return self.joined(join, first, &one, &other).await;
+        }
+        let one = self.fetch(by, keys, when).await?;
+        let found = self.partner_keys(join, first, &one)?;
+        let other = self.fetch(&join.side(second).by_key, &found, when).await?;
+        self.joined(join, first, &one, &other).await
+    }
+
+    /// The join keys of these rows by which a partner on the other side can be found.
+    pub fn partner_keys(
+        &self,
+        join: &JoinOp,
+        side: Side,
+        rows: &[RecordBatch],
+    ) -> std::result::Result<KeySet, Stop> {
+        let keys = join.side(side).keys.set(rows)?;
+        if join.null_equal || join.side(side).keys.is_everything() {
+            return Ok(keys);
+        }
+        if join.null_aware {
+            if keys.has_nulls() {
+                return Err(Stop::full("`not in` over a null"));
+            }
+            return Ok(if keys.is_empty() { keys } else { keys.with_null()? });
+        }
+        Ok(keys.without_nulls()?)
+    }
+
+    /// Rows of one side joined with rows of the other.
+    pub async fn joined(
+        &self,
+        join: &JoinOp,
+        side: Side,
+        one: &[RecordBatch],
+        other: &[RecordBatch],
+    ) -> Fetched {
+        let inputs = match side {
+            Side::Left => [one, other],
+            Side::Right => [other, one],
+        };
+        Ok(join.operator.run(self.session, &inputs).await?)
+    }
+}
+
+/// All of them as one batch.
+pub(super) fn one_batch(
+    rows: &[RecordBatch],
+    schema: &arrow::datatypes::SchemaRef,
+) -> crate::error::Result<RecordBatch> {
+    match rows {
+        [one] => Ok(one.clone()),
+        _ => Ok(concat_batches(schema, rows)?),
+    }
+}

@@ -1,0 +1,220 @@
+//! Keys: expressions over a relation's columns, and sets of the values they take.
+//!
+//! Sets are compared by a 64-bit hash, nulls equal to nulls. Two keys with one hash cost a needless
+//! look at some rows and nothing else: every rule gives the same answer for a set with more keys.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt32Array};
+use arrow::compute::{concat, filter_record_batch, take};
+use datafusion::common::DFSchema;
+use datafusion::common::hash_utils::{RandomState, create_hashes};
+use datafusion::execution::context::SessionState;
+use datafusion::logical_expr::Expr;
+use datafusion::physical_expr::PhysicalExpr;
+use hashbrown::HashSet;
+
+use super::run_error;
+use crate::error::Result;
+
+/// What rows are found by: some expressions over the columns of one relation.
+#[derive(Debug, Clone)]
+pub struct KeyExprs {
+    exprs: Vec<Arc<dyn PhysicalExpr>>,
+    /// The same for the same expressions over the same relation, whichever model asks.
+    pub name: Arc<str>,
+}
+
+impl KeyExprs {
+    /// Over the columns of `schema`.
+    pub fn new(state: &SessionState, exprs: &[Expr], schema: &DFSchema) -> Result<Self> {
+        let compiled = exprs
+            .iter()
+            .map(|e| physical(state, e, schema))
+            .collect::<Result<Vec<Arc<dyn PhysicalExpr>>>>()?;
+        let name = compiled.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        Ok(Self { exprs: compiled, name: name.into() })
+    }
+
+    /// Whether there is but one key, that of every row.
+    pub fn is_everything(&self) -> bool {
+        self.exprs.is_empty()
+    }
+
+    fn columns(&self, rows: &RecordBatch) -> Result<Vec<ArrayRef>> {
+        self.exprs
+            .iter()
+            .map(|e| e.evaluate(rows)?.into_array(rows.num_rows()))
+            .collect::<datafusion::error::Result<_>>()
+            .map_err(run_error)
+    }
+
+    /// One hash a row.
+    pub fn hashes(&self, rows: &RecordBatch) -> Result<Vec<u64>> {
+        hashes_of(&self.columns(rows)?, rows.num_rows())
+    }
+
+    /// The keys of all these rows.
+    pub fn set<'r>(&self, rows: impl IntoIterator<Item = &'r RecordBatch>) -> Result<KeySet> {
+        let mut set = KeySet { columns: Vec::new(), hashes: HashSet::new() };
+        let mut parts: Vec<Vec<ArrayRef>> = vec![Vec::new(); self.exprs.len()];
+        for batch in rows {
+            let columns = self.columns(batch)?;
+            let mut fresh = Vec::new();
+            for (row, hash) in hashes_of(&columns, batch.num_rows())?.into_iter().enumerate() {
+                if set.hashes.insert(hash) {
+                    fresh.push(u32::try_from(row).unwrap_or(u32::MAX));
+                }
+            }
+            let fresh = UInt32Array::from(fresh);
+            for (part, column) in parts.iter_mut().zip(&columns) {
+                part.push(take(column, &fresh, None)?);
+            }
+        }
+        set.columns = parts.iter().map(|p| concat_all(p)).collect::<Result<_>>()?;
+        Ok(set)
+    }
+
+    /// The rows whose key is in the set.
+    pub fn keep(&self, rows: &RecordBatch, keys: &KeySet) -> Result<RecordBatch> {
+        let hashes = self.hashes(rows)?;
+        let mask: BooleanArray = hashes.iter().map(|h| Some(keys.contains(*h))).collect();
+        Ok(filter_record_batch(rows, &mask)?)
+    }
+}
+
+/// An expression that runs over batches of this schema.
+pub(super) fn physical(
+    state: &SessionState,
+    expr: &Expr,
+    schema: &DFSchema,
+) -> Result<Arc<dyn PhysicalExpr>> {
+    let expr = super::unaliased(expr.clone());
+    Ok(datafusion::physical_expr::create_physical_expr(
+        &expr,
+        schema,
+        state.execution_props(),
+        &Default::default(),
+    )?)
+}
+
+fn concat_all(parts: &[ArrayRef]) -> Result<ArrayRef> {
+    let list: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
+    match parts {
+        [] => Ok(arrow::array::new_empty_array(&arrow::datatypes::DataType::Null)),
+        [one] => Ok(one.clone()),
+        _ => Ok(concat(&list)?),
+    }
+}
+
+fn hashes_of(columns: &[ArrayRef], rows: usize) -> Result<Vec<u64>> {
+    let mut hashes = vec![0; rows];
+    if !columns.is_empty() {
+        create_hashes(columns, &RandomState::with_seed(0x66_72_65_73), &mut hashes)
+            .map_err(run_error)?;
+    }
+    Ok(hashes)
+}
+
+/// Distinct keys.
+#[derive(Debug, Clone)]
+pub struct KeySet {
+    columns: Vec<ArrayRef>,
+    hashes: HashSet<u64>,
+}
+
+impl KeySet {
+    /// Keys in it.
+    pub fn len(&self) -> usize {
+        self.hashes.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.hashes.is_empty()
+    }
+
+    /// Whether a key of this hash is in it.
+    pub fn contains(&self, hash: u64) -> bool {
+        self.hashes.contains(&hash)
+    }
+
+    /// The hashes of its keys, in no order.
+    pub fn hashes(&self) -> impl Iterator<Item = u64> + '_ {
+        self.hashes.iter().copied()
+    }
+
+    /// Some parts of each key.
+    pub fn parts(&self, positions: &[usize]) -> Result<Self> {
+        let all: Vec<ArrayRef> = positions.iter().map(|p| self.columns[*p].clone()).collect();
+        let rows = self.columns.first().map_or(self.hashes.len(), |c| c.len());
+        let hashes = hashes_of(&all, rows)?.into_iter().collect();
+        Ok(Self { columns: all, hashes })
+    }
+
+    /// The keys that `wanted` says yes to; it is given the keys as columns.
+    pub fn only(
+        &self,
+        wanted: impl FnOnce(&[ArrayRef]) -> Result<Vec<bool>>,
+    ) -> Result<Self> {
+        if self.columns.is_empty() {
+            return Ok(self.clone());
+        }
+        let kept: Vec<u32> = (0u32..)
+            .zip(wanted(&self.columns)?)
+            .filter_map(|(row, wanted)| wanted.then_some(row))
+            .collect();
+        self.taken(kept)
+    }
+
+    fn taken(&self, rows: Vec<u32>) -> Result<Self> {
+        let rows = UInt32Array::from(rows);
+        let columns: Vec<ArrayRef> = self
+            .columns
+            .iter()
+            .map(|c| take(c, &rows, None))
+            .collect::<std::result::Result<_, _>>()?;
+        let hashes = hashes_of(&columns, rows.len())?.into_iter().collect();
+        Ok(Self { columns, hashes })
+    }
+
+    /// Without the keys of which a part is null: an equality never holds for them.
+    pub fn without_nulls(&self) -> Result<Self> {
+        let Some(rows) = self.columns.first().map(|c| c.len()) else { return Ok(self.clone()) };
+        if self.columns.iter().all(|c| c.null_count() == 0) {
+            return Ok(self.clone());
+        }
+        let whole = |row: &u32| self.columns.iter().all(|c| !c.is_null(*row as usize));
+        let kept: Vec<u32> = (0..u32::try_from(rows).unwrap_or(u32::MAX)).filter(whole).collect();
+        self.taken(kept)
+    }
+
+    /// Whether a part of some key is null.
+    pub fn has_nulls(&self) -> bool {
+        self.columns.iter().any(|c| c.null_count() > 0)
+    }
+
+    /// With the one key that is null in every part.
+    pub fn with_null(&self) -> Result<Self> {
+        let columns: Vec<ArrayRef> = self
+            .columns
+            .iter()
+            .map(|c| {
+                let null = arrow::array::new_null_array(c.data_type(), 1);
+                Ok::<_, crate::error::Error>(concat(&[c.as_ref(), null.as_ref()])?)
+            })
+            .collect::<Result<_>>()?;
+        let rows = columns.first().map_or(0, |c| c.len());
+        let hashes = hashes_of(&columns, rows)?.into_iter().collect();
+        Ok(Self { columns, hashes })
+    }
+
+    /// The one key that is null in every part.
+    pub fn only_null(&self) -> Result<Self> {
+        let nulls = self.columns.iter().map(|c| arrow::array::new_null_array(c.data_type(), 1));
+        let columns: Vec<ArrayRef> = nulls.collect();
+        let hashes = hashes_of(&columns, 1)?.into_iter().collect();
+        Ok(Self { columns, hashes })
+    }
+
+}

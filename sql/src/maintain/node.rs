@@ -1,0 +1,215 @@
+//! A model's plan as maintenance sees it: operators with what each needs to follow its inputs.
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use datafusion::common::{DFSchemaRef, JoinType};
+use datafusion::logical_expr::Expr;
+use datafusion::physical_expr::PhysicalExpr;
+
+use super::keys::KeyExprs;
+use super::operator::Operator;
+use super::totals::Totals;
+
+/// One operator. Its inputs stand before it in the list of nodes.
+#[derive(Debug)]
+pub(super) struct Node {
+    /// Its output as the planner names it.
+    pub schema: DFSchemaRef,
+    /// The same as Arrow has it, each column nullable.
+    pub columns: SchemaRef,
+    /// What it does.
+    pub op: Op,
+    /// Short, for people.
+    pub label: String,
+}
+
+/// What an operator does.
+#[derive(Debug)]
+pub(super) enum Op {
+    /// Reads columns of a relation.
+    Scan { relation: String, columns: Vec<usize>, whole: DFSchemaRef },
+    /// Rows that never change.
+    Constant(Operator),
+    /// Keeps some rows.
+    Filter { input: usize, predicate: Arc<dyn PhysicalExpr> },
+    /// Computes columns, row by row.
+    Project { input: usize, exprs: Vec<Arc<dyn PhysicalExpr>>, logical: Vec<Expr> },
+    /// Gives columns other names.
+    Rename { input: usize },
+    /// All rows of all inputs.
+    Union { inputs: Vec<usize> },
+    /// A row for each element of a list.
+    Unnest { input: usize, operator: Operator, plain: Vec<Option<usize>> },
+    /// Rows of one input with those of another.
+    Join(Box<JoinOp>),
+    /// One row a group.
+    Aggregate(Box<AggregateOp>),
+    /// Columns over the rows of a partition.
+    Window(Box<WindowOp>),
+    /// What has no local key: any change can reach every row.
+    Whole { inputs: Vec<usize>, operator: Operator, why: Obstacle },
+}
+
+/// One of a join's two inputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    Left,
+    Right,
+}
+
+impl Side {
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Left => Self::Right,
+            Self::Right => Self::Left,
+        }
+    }
+}
+
+/// A join: linear in its main side, by key in the other.
+#[derive(Debug)]
+pub(super) struct JoinOp {
+    pub left: JoinInput,
+    pub right: JoinInput,
+    pub kind: JoinType,
+    /// The side whose rows each give their own rows, whatever its other rows are.
+    pub main: Side,
+    /// Whether null equals null.
+    pub null_equal: bool,
+    /// `not in`: a null on the other side empties it.
+    pub null_aware: bool,
+    pub operator: Operator,
+}
+
+/// One side of a join.
+#[derive(Debug)]
+pub(super) struct JoinInput {
+    pub node: usize,
+    pub keys: KeyExprs,
+    pub by_key: Access,
+}
+
+impl JoinOp {
+    pub const fn side(&self, side: Side) -> &JoinInput {
+        match side {
+            Side::Left => &self.left,
+            Side::Right => &self.right,
+        }
+    }
+}
+
+/// A grouping: its groups' rows are those with one value of `groups`.
+#[derive(Debug)]
+pub(super) struct AggregateOp {
+    pub input: usize,
+    pub groups: KeyExprs,
+    pub by_group: Access,
+    /// Group columns in the output.
+    pub width: usize,
+    pub operator: Operator,
+    /// Whether the result depends on the order of rows, which is then made one.
+    pub ordered: bool,
+    /// Signed partials, where its functions have them.
+    pub totals: Option<Totals>,
+}
+
+/// Window functions over one partitioning.
+#[derive(Debug)]
+pub(super) struct WindowOp {
+    pub input: usize,
+    pub partition: KeyExprs,
+    pub by_partition: Access,
+    /// Sorts the input before it runs, so that ties have one order.
+    pub order: Vec<(usize, arrow::compute::SortOptions)>,
+    pub operator: Operator,
+}
+
+/// How the rows of a node with certain keys are found.
+#[derive(Debug, Clone)]
+pub(super) enum Access {
+    /// By an index over a relation.
+    Index { node: usize, index: KeyExprs },
+    /// By the same keys of its only input.
+    Through { node: usize, input: Box<Access> },
+    /// By the same keys of each input.
+    Union { node: usize, inputs: Vec<Access> },
+    /// Some parts of the key on one side, whose join keys find the other side.
+    Join { node: usize, first: Side, by: Box<Access>, parts: Vec<usize>, check: KeyExprs },
+    /// Whole groups or partitions.
+    Within { node: usize, input: Box<Access> },
+    /// Rows of the input, whose partitions are then read whole.
+    Partitions { node: usize, rows: Box<Access>, check: KeyExprs },
+    /// By reading everything.
+    Everything { node: usize, check: KeyExprs, why: Obstacle },
+}
+
+/// Why a change can't be kept to the keys it touches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Obstacle {
+    /// The construct, as a person would name it.
+    pub construct: Construct,
+    /// More about it.
+    pub detail: String,
+}
+
+/// The constructs that have no local key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Construct {
+    /// `limit`, `offset`, or `order by .. limit`.
+    Limit,
+    /// A window function without `partition by`.
+    GlobalWindow,
+    /// An aggregate without `group by`.
+    GlobalAggregate,
+    /// A join without an equality.
+    CrossJoin,
+    /// `rollup`, `cube`, `grouping sets`.
+    GroupingSets,
+    /// A key that is computed from several inputs or by an aggregate.
+    DerivedKey,
+    /// A recursive query.
+    Recursion,
+    /// Rows that come and go with the epoch's time.
+    Time,
+    /// Anything else.
+    Other,
+}
+
+impl Construct {
+    /// What it is called.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Limit => "a limit over all rows",
+            Self::GlobalWindow => "a window without partition by",
+            Self::GlobalAggregate => "an aggregate without group by",
+            Self::CrossJoin => "a join without an equality",
+            Self::GroupingSets => "grouping sets",
+            Self::DerivedKey => "a key that is computed from several rows or inputs",
+            Self::Recursion => "a recursive query",
+            Self::Time => "rows that depend on the epoch's time",
+            Self::Other => "a construct without a local key",
+        }
+    }
+
+    /// What would make the model cost what changed.
+    pub const fn help(self) -> &'static str {
+        match self {
+            Self::Limit => {
+                "rank within a key instead: row_number() over (partition by key order by ..) and a \
+                 filter on it"
+            }
+            Self::GlobalWindow => "partition the window by a key of the rows",
+            Self::GlobalAggregate => "group by a key, or keep the single row in a model of its own",
+            Self::CrossJoin => "join on an equality of keys, with the rest of the condition beside it",
+            Self::GroupingSets => "one model for each grouping, joined by union all",
+            Self::DerivedKey => "compute the key in a model of its own, and join or group by its column",
+            Self::Recursion => "unroll it to a fixed depth, or keep it out of the epoch",
+            Self::Time => {
+                "compare a plain column with current_timestamp plus or minus a constant, as a \
+                 condition of its own"
+            }
+            Self::Other => "split the model: keep the construct in a small one of its own",
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! One model in one epoch: what was computed so far, and how much was read for it.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::delta::Delta;
+use super::node::Op;
+use super::stored::Relations;
+use super::totals::Parts;
+use super::{Nodes, mutated};
+use crate::error::Error;
+use crate::plan::Session;
+
+/// Why maintenance did not come to an end.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// The change reaches more than it is worth: recompute in full.
+    Full(String),
+    /// It failed.
+    Failed(Error),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl Stop {
+    pub fn full(why: impl Into<String>) -> Self {
+        Self::Full(why.into())
+    }
+
+    pub fn bug() -> Self {
+        Self::Failed(Error::Bug("an access to a node of another kind".to_owned()))
+    }
+}
+
+/// The state of one run.
+pub(super) struct Run<'a> {
+    pub plan: &'a Nodes,
+    pub session: &'a Session,
+    pub relations: &'a dyn Relations,
+    deltas: Mutex<HashMap<usize, Arc<Delta>>>,
+    settled: Mutex<HashMap<usize, Arc<Delta>>>,
+    moved: Mutex<Vec<(usize, u128, Parts)>>,
+    reached: AtomicU64,
+    limit: u64,
+    priming: AtomicBool,
+    remembers: bool,
+}
+
+/// While it lives, rows read are not held against the run's limit.
+pub(super) struct Priming<'a>(&'a AtomicBool);
+
+impl Drop for Priming<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<'a> Run<'a> {
+    pub fn new(
+        plan: &'a Nodes,
+        session: &'a Session,
+        relations: &'a dyn Relations,
+        limit: u64,
+    ) -> Self {
+        Self {
+            plan,
+            session,
+            relations,
+            deltas: Mutex::default(),
+            settled: Mutex::default(),
+            moved: Mutex::default(),
+            reached: AtomicU64::new(0),
+            limit,
+            priming: AtomicBool::new(false),
+            remembers: plan.uses_totals,
+        }
+    }
+
+    /// A run that reads every row and nothing that was remembered.
+    pub fn from_rows(
+        plan: &'a Nodes,
+        session: &'a Session,
+        relations: &'a dyn Relations,
+    ) -> Self {
+        Self { remembers: false, ..Self::new(plan, session, relations, u64::MAX) }
+    }
+
+    /// Whether partials of groups may be used.
+    pub fn uses_totals(&self) -> bool {
+        self.remembers
+    }
+
+    pub fn known(&self, node: usize) -> Option<Arc<Delta>> {
+        locked(&self.deltas).get(&node).cloned()
+    }
+
+    pub fn remember(&self, node: usize, delta: Delta) -> Arc<Delta> {
+        let delta = Arc::new(delta);
+        locked(&self.deltas).insert(node, delta.clone());
+        delta
+    }
+
+    pub fn known_settled(&self, node: usize) -> Option<Arc<Delta>> {
+        locked(&self.settled).get(&node).cloned()
+    }
+
+    pub fn remember_settled(&self, node: usize, delta: Delta) -> Arc<Delta> {
+        let delta = Arc::new(delta);
+        locked(&self.settled).insert(node, delta.clone());
+        delta
+    }
+
+    /// Counts rows read; too many, and a full recompute is cheaper.
+    pub fn reached(&self, rows: usize) -> Result<(), Stop> {
+        let rows = rows as u64;
+        if self.priming.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let all = self.reached.fetch_add(rows, Ordering::Relaxed) + rows;
+        if all > self.limit {
+            return Err(Stop::full(format!("the change reaches more than {} rows", self.limit)));
+        }
+        Ok(())
+    }
+
+    /// Rows read so far.
+    pub fn rows_reached(&self) -> u64 {
+        self.reached.load(Ordering::Relaxed)
+    }
+
+    /// Rows that are read once, to be remembered, are no measure of what a change reaches.
+    pub fn priming(&self) -> Priming<'_> {
+        self.priming.store(true, Ordering::Relaxed);
+        Priming(&self.priming)
+    }
+
+    pub fn moved_group(&self, node: usize, group: u128, parts: &Parts) {
+        locked(&self.moved).push((node, group, parts.clone()));
+    }
+
+    /// Makes the groups' new partials those that the next run finds.
+    pub fn keep_totals(&self) {
+        if mutated("totals: moved groups are not remembered") {
+            return;
+        }
+        for (node, group, parts) in locked(&self.moved).drain(..) {
+            if let Op::Aggregate(op) = &self.plan.nodes[node].op
+                && let Some(totals) = &op.totals
+            {
+                totals.remember(group, &parts);
+            }
+        }
+    }
+}

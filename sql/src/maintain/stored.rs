@@ -1,0 +1,46 @@
+//! What maintenance needs of a stored relation, whoever stores it.
+//!
+//! A relation is read as it was before the epoch or as it is after it: never anything between, and
+//! never a mixture, which is the classic error of joins over changes.
+
+use arrow::array::RecordBatch;
+
+use super::keys::{KeyExprs, KeySet};
+use crate::change::ChangeBatch;
+use crate::error::Result;
+
+/// A moment at which a relation is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum When {
+    /// As the epoch before left it.
+    Before,
+    /// With this epoch's change.
+    After,
+}
+
+/// A relation that can be read by key. Batches have the asked columns of it, in that order.
+pub trait Stored: Sync {
+    /// Rows after the epoch.
+    fn count(&self) -> usize;
+
+    /// Every row.
+    fn all(&self, columns: &[usize], when: When) -> Result<Vec<RecordBatch>>;
+
+    /// At least the rows whose key is in `keys`; for any key of which it gives a row, all of them.
+    fn with_keys(
+        &self,
+        index: &KeyExprs,
+        keys: &KeySet,
+        columns: &[usize],
+        when: When,
+    ) -> Result<Vec<RecordBatch>>;
+}
+
+/// The relations of a project and what this epoch changed in them.
+pub trait Relations: Sync {
+    /// A relation's rows; `None` for one that has none yet.
+    fn stored(&self, relation: &str) -> Option<&dyn Stored>;
+
+    /// What this epoch removed from it and added to it; a row may be in both.
+    fn change(&self, relation: &str) -> Option<&ChangeBatch>;
+}

@@ -1,0 +1,227 @@
+//! One case: random tables and models, a random history in random epochs, and the comparison.
+
+use std::collections::BTreeMap;
+
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+
+use super::query::{Query, Scope, model};
+use super::tape::Tape;
+use super::world::{Row, Table, World, batch, columns, schema};
+use crate::change::ChangeBatch;
+use crate::digest::row_texts;
+use crate::maintain::{Maintained, Outcome};
+use crate::plan::live::LiveTable;
+use crate::plan::{Prepared, Session};
+use crate::rows::RowHasher;
+
+/// A model of a case.
+struct Model {
+    name: String,
+    query: Query,
+    prepared: Prepared,
+    maintained: Maintained,
+    live: LiveTable,
+}
+
+/// What a case came to, for another engine to compare.
+pub struct Told {
+    pub text: String,
+    /// Tables by name as SQL rows, models with their text, whether both engines mean it, and rows.
+    pub tables: BTreeMap<String, Vec<String>>,
+    pub models: Vec<(String, String, bool, Vec<String>)>,
+    /// Models followed without a full recompute, and those that were not.
+    pub followed: usize,
+    pub recomputed: usize,
+}
+
+/// Rows as sorted texts.
+fn texts(rows: &[RecordBatch]) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    for batch in rows {
+        let every: Vec<usize> = (0..batch.num_columns()).collect();
+        all.extend(row_texts(batch, &every).unwrap());
+    }
+    all.sort_unstable();
+    all
+}
+
+struct History {
+    rows: BTreeMap<String, Vec<Row>>,
+    next: i64,
+}
+
+impl History {
+    /// Random changes of one table: inserts, updates, deletes, exact duplicates.
+    fn changes(&mut self, table: &str, tape: &mut Tape) -> ChangeBatch {
+        let rows = self.rows.entry(table.to_owned()).or_default();
+        let (mut removed, mut added) = (Vec::new(), Vec::new());
+        for _ in 0..tape.choose(6) {
+            let fresh = rows.is_empty() || tape.choose(3) == 0;
+            if fresh {
+                self.next += 1;
+                let row = Row::random(self.next, tape);
+                if tape.chance(15) {
+                    rows.push(row.clone());
+                    added.push(row.clone());
+                }
+                rows.push(row.clone());
+                added.push(row);
+                continue;
+            }
+            let at = tape.choose(u32::try_from(rows.len()).unwrap_or(1)) as usize;
+            let old = rows.swap_remove(at);
+            // A row that came in this very epoch never was: it goes without a trace.
+            let same = |r: &Row| format!("{r:?}") == format!("{old:?}");
+            match added.iter().position(same) {
+                Some(fresh) => {
+                    added.swap_remove(fresh);
+                }
+                None => removed.push(old.clone()),
+            }
+            if tape.choose(3) != 0 {
+                let row = Row::random(1 + i64::from(tape.choose(u32::try_from(self.next).unwrap_or(1))), tape);
+                rows.push(row.clone());
+                added.push(row);
+            }
+        }
+        ChangeBatch { removed: batch(&removed), added: batch(&added) }
+    }
+}
+
+/// Runs the case of a tape: `Err` says what differs.
+pub fn run(tape: &mut Tape) -> Result<Told, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(play(tape))
+}
+
+async fn play(tape: &mut Tape) -> Result<Told, String> {
+    let session = Session::new().unwrap();
+    let mut world = World::default();
+    let mut lives: BTreeMap<String, LiveTable> = BTreeMap::new();
+    let mut relations = Vec::new();
+    for at in 0..1 + tape.choose(3) {
+        let name = format!("t{at}");
+        lives.insert(name.clone(), session.add(&name, schema()).unwrap());
+        world.tables.insert(name.clone(), Table::empty(&schema()));
+        relations.push((name, columns(), true));
+    }
+    let sources: Vec<String> = world.tables.keys().cloned().collect();
+    let mut models = Vec::new();
+    for at in 0..1 + tape.choose(3) {
+        let query = model(&Scope { relations: &relations }, tape, at * 1000);
+        let name = format!("m{at}");
+        let Ok(plan) = session.plan(&query.sql).await else {
+            return Err(format!("generator: a query that does not plan: {}", query.sql));
+        };
+        let Ok(prepared) = session.prepare(plan) else {
+            return Err(format!("generator: a query that does not optimize: {}", query.sql));
+        };
+        let maintained = Maintained::new(&session, &prepared).await.map_err(|e| format!("{e}: {}", query.sql))?;
+        let live = session.add(&name, prepared.schema()).unwrap();
+        world.tables.insert(name.clone(), Table::empty(&prepared.schema()));
+        relations.push((name.clone(), query.columns.clone(), query.portable));
+        models.push(Model { name, query, prepared, maintained, live });
+    }
+    let mut history = History { rows: BTreeMap::new(), next: 0 };
+    let mut told = Told {
+        text: String::new(),
+        tables: BTreeMap::new(),
+        models: Vec::new(),
+        followed: 0,
+        recomputed: 0,
+    };
+    for model in &models {
+        told.text.push_str(&format!("{}: {}\n", model.name, model.query.sql));
+    }
+    let epochs = 2 + tape.choose(4);
+    for epoch in 0..epochs {
+        session.set_time(i64::from(epoch) * 1_000_000);
+        for source in &sources {
+            let change = history.changes(source, tape);
+            for (sign, rows) in [("-", &change.removed), ("+", &change.added)] {
+                for row in texts(std::slice::from_ref(rows)) {
+                    told.text.push_str(&format!("epoch {epoch} {source} {sign} {row}\n"));
+                }
+            }
+            let table = world.tables.get_mut(source).unwrap();
+            table.change(change);
+            lives[source].set(vec![table.after.clone()]);
+        }
+        for model in &models {
+            follow(&session, &mut world, model, epoch, &mut told).await?;
+        }
+    }
+    for source in &sources {
+        told.tables.insert(source.clone(), texts(&[world.tables[source].after.clone()]));
+    }
+    for model in &models {
+        let rows = texts(&[world.tables[&model.name].after.clone()]);
+        told.models.push((model.name.clone(), model.query.sql.clone(), model.query.portable, rows));
+    }
+    Ok(told)
+}
+
+/// Brings a model up to date and compares it with its recompute.
+async fn follow(
+    session: &Session,
+    world: &mut World,
+    model: &Model,
+    epoch: u32,
+    told: &mut Told,
+) -> Result<(), String> {
+    let fail = |what: String, told: &Told| format!("{what} in epoch {epoch}\n{}", told.text);
+    let expected = if model.maintained.is_ordered() {
+        model.maintained.whole(session, world).await
+    } else {
+        session.run(&model.prepared).await
+    };
+    let expected = expected.map_err(|e| fail(format!("{} can't be recomputed: {e}", model.name), told))?;
+    let schema = model.prepared.schema();
+    let hasher = RowHasher::new(&schema, (0..schema.fields().len()).collect());
+    let outcome = if epoch == 0 {
+        Ok(Outcome::Full("a model's first epoch".to_owned()))
+    } else {
+        model.maintained.change(session, world, &hasher, u64::MAX).await
+    };
+    let outcome = outcome.map_err(|e| fail(format!("{} can't be followed: {e}", model.name), told))?;
+    let table = world.tables.get_mut(&model.name).unwrap();
+    let change = match outcome {
+        Outcome::Change(change, _) => {
+            told.followed += 1;
+            change
+        }
+        Outcome::Full(_) => {
+            told.recomputed += usize::from(epoch > 0);
+            let fresh = concat_batches(&schema, &expected).unwrap();
+            ChangeBatch { removed: table.after.clone(), added: fresh }.consolidate(&hasher).unwrap()
+        }
+    };
+    let stored = texts(std::slice::from_ref(&table.after));
+    for row in texts(std::slice::from_ref(&change.removed)) {
+        if stored.binary_search(&row).is_err() {
+            return Err(fail(format!("{} retracts a row it lacks: {row}", model.name), told));
+        }
+    }
+    if change.removed.num_rows() > table.after.num_rows() {
+        return Err(fail(format!("{} retracts more rows than it has", model.name), told));
+    }
+    let before = table.clone();
+    let applied = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let mut next = before;
+        next.change(change);
+        next
+    }));
+    let Ok(next) = applied else {
+        return Err(fail(format!("{} retracts a row twice", model.name), told));
+    };
+    *table = next;
+    model.live.set(vec![table.after.clone()]);
+    let (have, want) = (texts(std::slice::from_ref(&table.after)), texts(&expected));
+    if have != want {
+        let extra: Vec<&String> = have.iter().filter(|r| !want.contains(r)).collect();
+        let lost: Vec<&String> = want.iter().filter(|r| !have.contains(r)).collect();
+        return Err(fail(format!("{} differs: extra {extra:?}, lost {lost:?}", model.name), told));
+    }
+    Ok(())
+}

@@ -1,0 +1,493 @@
+//! Random models: every operator that maintenance knows, nested in each other.
+
+use super::tape::Tape;
+
+/// A column's kind, as the generator combines them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Int,
+    Text,
+    Money,
+    Time,
+    Real,
+}
+
+/// A relation's columns.
+pub type Columns = Vec<(String, Kind)>;
+
+/// A query as text, with what it gives.
+#[derive(Debug, Clone)]
+pub struct Query {
+    pub sql: String,
+    pub columns: Columns,
+    /// Whether DuckDB means the same by it.
+    pub portable: bool,
+}
+
+/// What a generated query may read.
+pub struct Scope<'a> {
+    pub relations: &'a [(String, Columns, bool)],
+}
+
+struct Maker<'a, 't> {
+    scope: &'a Scope<'a>,
+    tape: &'t mut Tape,
+    names: u32,
+}
+
+/// A random query over the relations in scope; its own names are numbered from `names`.
+pub fn model(scope: &Scope<'_>, tape: &mut Tape, names: u32) -> Query {
+    let depth = 1 + tape.choose(3);
+    Maker { scope, tape, names }.query(depth)
+}
+
+impl Maker<'_, '_> {
+    fn name(&mut self, prefix: &str) -> String {
+        self.names += 1;
+        format!("{prefix}{}", self.names)
+    }
+
+    fn query(&mut self, depth: u32) -> Query {
+        if depth == 0 {
+            return self.scan();
+        }
+        match self.tape.choose(18) {
+            0 => self.scan(),
+            1 => self.filter(depth),
+            2 => self.project(depth),
+            3 | 4 => self.grouped(depth),
+            5 | 6 => self.join(depth),
+            7 => self.outer_join(depth),
+            8 => self.union(depth),
+            9 => self.distinct(depth),
+            10 => self.window(depth),
+            11 => self.top_per_key(depth),
+            12 => self.exists(depth),
+            13 => self.membership(depth),
+            14 => self.set_operation(depth),
+            15 => self.scalar(depth),
+            16 => self.global(depth),
+            _ => self.unnest(depth),
+        }
+    }
+
+    fn scan(&mut self) -> Query {
+        let (name, columns, portable) = self.tape.one_of(self.scope.relations).clone();
+        let list: Vec<&str> = columns.iter().map(|(n, _)| n.as_str()).collect();
+        Query { sql: format!("select {} from {name}", list.join(", ")), columns, portable }
+    }
+
+    fn pick(&mut self, query: &Query, kinds: &[Kind]) -> Option<(String, Kind)> {
+        let fit: Vec<&(String, Kind)> =
+            query.columns.iter().filter(|(_, k)| kinds.contains(k)).collect();
+        if fit.is_empty() { None } else { Some((*self.tape.one_of(&fit)).clone()) }
+    }
+
+    /// A key: some columns that compare for equality.
+    fn key(&mut self, query: &Query, most: u32) -> Vec<(String, Kind)> {
+        let wanted = 1 + self.tape.choose(most);
+        let mut key: Vec<(String, Kind)> = Vec::new();
+        for _ in 0..wanted {
+            if let Some(found) = self.pick(query, &[Kind::Int, Kind::Text, Kind::Time])
+                && !key.contains(&found)
+            {
+                key.push(found);
+            }
+        }
+        key
+    }
+
+    fn condition(&mut self, query: &Query, alias: &str) -> String {
+        let Some((column, kind)) =
+            self.pick(query, &[Kind::Int, Kind::Text, Kind::Money, Kind::Time])
+        else {
+            return "1 = 1".to_owned();
+        };
+        let column = format!("{alias}.{column}");
+        match (kind, self.tape.choose(4)) {
+            (_, 3) => format!("{column} is not null"),
+            (Kind::Int, 0) => format!("{column} > {}", self.tape.choose(6)),
+            (Kind::Int, _) => format!("{column} in (1, 2, {})", self.tape.choose(8)),
+            (Kind::Text, 0) => format!("{column} = '{}'", self.tape.one_of(&["a", "b", "c"])),
+            (Kind::Text, _) => format!("coalesce({column}, 'z') < 'c'"),
+            (Kind::Money, _) => format!("{column} >= {}.50", self.tape.choose(50)),
+            (Kind::Time, _) => {
+                format!("{column} < timestamp '2024-01-0{} 00:00:00'", 1 + self.tape.choose(9))
+            }
+            (Kind::Real, _) => format!("{column} > 1.5"),
+        }
+    }
+
+    fn filter(&mut self, depth: u32) -> Query {
+        let inner = self.query(depth - 1);
+        let alias = self.name("f");
+        let mut condition = self.condition(&inner, &alias);
+        if self.tape.chance(30) {
+            let other = self.condition(&inner, &alias);
+            let joiner = self.tape.one_of(&["and", "or"]);
+            condition = format!("({condition}) {joiner} ({other})");
+        }
+        Query { sql: format!("select * from ({}) as {alias} where {condition}", inner.sql), ..inner }
+    }
+
+    fn project(&mut self, depth: u32) -> Query {
+        let inner = self.query(depth - 1);
+        let alias = self.name("p");
+        let mut list = Vec::new();
+        let mut columns = Vec::new();
+        for (column, kind) in &inner.columns {
+            if self.tape.chance(25) && columns.len() + 1 < inner.columns.len() {
+                continue;
+            }
+            let name = self.name("c");
+            let value = match (kind, self.tape.choose(3)) {
+                (Kind::Int, 1) => format!("cast({column} + 1 as bigint)"),
+                (Kind::Int, 2) => format!("case when {column} > 2 then {column} end"),
+                (Kind::Text, 1) => format!("upper({column})"),
+                (Kind::Text, 2) => format!("coalesce({column}, 'none')"),
+                (Kind::Money, 1) => format!("cast({column} * 2 as decimal(18, 2))"),
+                _ => column.clone(),
+            };
+            list.push(format!("{value} as {name}"));
+            columns.push((name, *kind));
+        }
+        if list.is_empty() {
+            return inner;
+        }
+        let sql = format!("select {} from ({}) as {alias}", list.join(", "), inner.sql);
+        Query { sql, columns, portable: inner.portable }
+    }
+
+    fn aggregates(&mut self, inner: &Query) -> (Vec<String>, Columns, bool) {
+        let (mut list, mut columns, mut portable) = (Vec::new(), Vec::new(), true);
+        for _ in 0..1 + self.tape.choose(3) {
+            let name = self.name("a");
+            let choice = self.tape.choose(9);
+            let any = [Kind::Int, Kind::Money, Kind::Text, Kind::Time];
+            let (value, kind) = match choice {
+                0 => ("count(*)".to_owned(), Kind::Int),
+                1 | 2 => match self.pick(inner, &[Kind::Money]) {
+                    Some((c, _)) => (format!("cast(sum({c}) as decimal(18, 2))"), Kind::Money),
+                    None => ("count(*)".to_owned(), Kind::Int),
+                },
+                3 | 4 => match self.pick(inner, &any) {
+                    Some((c, k)) => {
+                        let call = self.tape.one_of(&["min", "max"]);
+                        (format!("{call}({c})"), k)
+                    }
+                    None => ("count(*)".to_owned(), Kind::Int),
+                },
+                5 => match self.pick(inner, &any) {
+                    Some((c, _)) => (format!("count(distinct {c})"), Kind::Int),
+                    None => ("count(*)".to_owned(), Kind::Int),
+                },
+                6 => match self.pick(inner, &[Kind::Int]) {
+                    Some((c, _)) => (format!("cast(sum({c}) as bigint)"), Kind::Int),
+                    None => ("count(*)".to_owned(), Kind::Int),
+                },
+                7 => match self.pick(inner, &[Kind::Money]) {
+                    Some((c, _)) => {
+                        portable = false;
+                        (format!("cast(avg({c}) as decimal(18, 2))"), Kind::Money)
+                    }
+                    None => ("count(*)".to_owned(), Kind::Int),
+                },
+                _ => match self.pick(inner, &[Kind::Real]) {
+                    Some((c, _)) => {
+                        portable = false;
+                        (format!("sum({c})"), Kind::Real)
+                    }
+                    None => match self.pick(inner, &any) {
+                        Some((c, _)) => (format!("count({c}) filter (where {c} is not null)"), Kind::Int),
+                        None => ("count(*)".to_owned(), Kind::Int),
+                    },
+                },
+            };
+            list.push(format!("{value} as {name}"));
+            columns.push((name, kind));
+        }
+        (list, columns, portable)
+    }
+
+    fn grouped(&mut self, depth: u32) -> Query {
+        let inner = self.query(depth - 1);
+        let key = self.key(&inner, 2);
+        if key.is_empty() {
+            return inner;
+        }
+        let alias = self.name("g");
+        let mut list = Vec::new();
+        let mut columns = Vec::new();
+        let mut by = Vec::new();
+        for (column, kind) in key {
+            let name = self.name("k");
+            let value = match (kind, self.tape.choose(3)) {
+                (Kind::Time, 1) => format!("date_trunc('day', {column})"),
+                (Kind::Text, 1) => format!("lower({column})"),
+                _ => column,
+            };
+            list.push(format!("{value} as {name}"));
+            by.push(value);
+            columns.push((name, kind));
+        }
+        let (calls, made, portable) = self.aggregates(&inner);
+        list.extend(calls);
+        columns.extend(made);
+        let having = match self.tape.choose(4) {
+            1 => " having count(*) > 1".to_owned(),
+            2 => " having max(1) = 1 and count(*) < 4".to_owned(),
+            _ => String::new(),
+        };
+        let sql = format!(
+            "select {} from ({}) as {alias} group by {}{having}",
+            list.join(", "),
+            inner.sql,
+            by.join(", ")
+        );
+        Query { sql, columns, portable: portable && inner.portable }
+    }
+
+    /// Two queries with an equality between them, if they have columns of one kind.
+    fn pair(&mut self, depth: u32) -> (Query, Query, Option<String>, [String; 2]) {
+        let left = self.query(depth - 1);
+        let right_depth = self.tape.choose(depth);
+        let right = self.query(right_depth);
+        let names = [self.name("l"), self.name("r")];
+        let kinds = [Kind::Int, Kind::Text, Kind::Time];
+        let mut equal = Vec::new();
+        for _ in 0..1 + self.tape.choose(2) {
+            if let Some((l, kind)) = self.pick(&left, &kinds)
+                && let Some((r, _)) = self.pick(&right, &[kind])
+            {
+                equal.push(format!("{}.{l} = {}.{r}", names[0], names[1]));
+            }
+        }
+        let on = (!equal.is_empty()).then(|| equal.join(" and "));
+        (left, right, on, names)
+    }
+
+    fn joined(&mut self, depth: u32, kind: &str) -> Query {
+        let (left, right, on, names) = self.pair(depth);
+        let Some(mut on) = on else { return left };
+        if self.tape.chance(25) && !kind.starts_with("full") {
+            let beside = self.condition(&right, &names[1]);
+            on = format!("{on} and {beside}");
+        }
+        let (mut list, mut columns) = (Vec::new(), Vec::new());
+        for (query, alias) in [(&left, &names[0]), (&right, &names[1])] {
+            for (column, kind) in &query.columns {
+                if columns.len() >= 3 && self.tape.chance(50) {
+                    continue;
+                }
+                let name = self.name("j");
+                list.push(format!("{alias}.{column} as {name}"));
+                columns.push((name, *kind));
+            }
+        }
+        let sql = format!(
+            "select {} from ({}) as {} {kind} ({}) as {} on {on}",
+            list.join(", "),
+            left.sql,
+            names[0],
+            right.sql,
+            names[1]
+        );
+        Query { sql, columns, portable: left.portable && right.portable }
+    }
+
+    fn join(&mut self, depth: u32) -> Query {
+        self.joined(depth, "inner join")
+    }
+
+    fn outer_join(&mut self, depth: u32) -> Query {
+        let kind = *self.tape.one_of(&["left join", "right join", "full join", "left join"]);
+        self.joined(depth, kind)
+    }
+
+    /// The same columns of both, by kind.
+    fn aligned(&mut self, left: &Query, right: &Query) -> Option<(Vec<String>, Vec<String>, Columns)> {
+        let (mut l, mut r, mut columns) = (Vec::new(), Vec::new(), Vec::new());
+        for (column, kind) in &left.columns {
+            let fit: Vec<&(String, Kind)> = right.columns.iter().filter(|(_, k)| k == kind).collect();
+            if fit.is_empty() || *kind == Kind::Real {
+                continue;
+            }
+            let other = (*self.tape.one_of(&fit)).0.clone();
+            let name = self.name("u");
+            l.push(format!("{column} as {name}"));
+            r.push(format!("{other} as {name}"));
+            columns.push((name, *kind));
+        }
+        (!l.is_empty()).then_some((l, r, columns))
+    }
+
+    fn combined(&mut self, depth: u32, word: &str) -> Query {
+        let left = self.query(depth - 1);
+        let right = self.query(depth - 1);
+        let Some((l, r, columns)) = self.aligned(&left, &right) else { return left };
+        let (a, b) = (self.name("s"), self.name("s"));
+        let sql = format!(
+            "select {} from ({}) as {a} {word} select {} from ({}) as {b}",
+            l.join(", "),
+            left.sql,
+            r.join(", "),
+            right.sql
+        );
+        Query { sql, columns, portable: left.portable && right.portable }
+    }
+
+    fn union(&mut self, depth: u32) -> Query {
+        self.combined(depth, "union all")
+    }
+
+    fn set_operation(&mut self, depth: u32) -> Query {
+        let word = *self.tape.one_of(&["union", "intersect", "except"]);
+        self.combined(depth, word)
+    }
+
+    fn distinct(&mut self, depth: u32) -> Query {
+        let inner = self.query(depth - 1);
+        let key = self.key(&inner, 3);
+        if key.is_empty() {
+            return inner;
+        }
+        let alias = self.name("d");
+        let list: Vec<&str> = key.iter().map(|(c, _)| c.as_str()).collect();
+        let sql = format!("select distinct {} from ({}) as {alias}", list.join(", "), inner.sql);
+        Query { sql, columns: key, portable: inner.portable }
+    }
+
+    fn window(&mut self, depth: u32) -> Query {
+        let inner = self.query(depth - 1);
+        let Some((by, _)) = self.pick(&inner, &[Kind::Int, Kind::Text]) else { return inner };
+        let order = self.pick(&inner, &[Kind::Int, Kind::Time, Kind::Money]);
+        let alias = self.name("w");
+        let name = self.name("n");
+        let (order, portable) = match &order {
+            Some((column, _)) => (format!(" order by {column}"), true),
+            None => (String::new(), true),
+        };
+        let (call, kind, same) = match self.tape.choose(7) {
+            0 => ("count(*)".to_owned(), Kind::Int, true),
+            1 if !order.is_empty() => ("row_number()".to_owned(), Kind::Int, false),
+            2 if !order.is_empty() => ("rank()".to_owned(), Kind::Int, false),
+            3 if !order.is_empty() => match self.pick(&inner, &[Kind::Int, Kind::Money]) {
+                Some((c, k)) => (format!("lag({c})"), k, false),
+                None => ("count(*)".to_owned(), Kind::Int, true),
+            },
+            4 => match self.pick(&inner, &[Kind::Money]) {
+                Some((c, _)) => {
+                    (format!("cast(sum({c}) over (partition by {by}{order}) as decimal(18, 2))"), Kind::Money, true)
+                }
+                None => ("count(*)".to_owned(), Kind::Int, true),
+            },
+            5 => match self.pick(&inner, &[Kind::Int, Kind::Money]) {
+                Some((c, k)) => (format!("max({c})"), k, true),
+                None => ("count(*)".to_owned(), Kind::Int, true),
+            },
+            _ => ("count(*)".to_owned(), Kind::Int, true),
+        };
+        let call =
+            if call.contains(" over ") { call } else { format!("{call} over (partition by {by}{order})") };
+        let sql = format!("select *, {call} as {name} from ({}) as {alias}", inner.sql);
+        let mut columns = inner.columns.clone();
+        columns.push((name, kind));
+        // DuckDB orders nulls last unless told; ties fall anyhow. Only whole partitions are the same.
+        let whole = order.is_empty() && same;
+        Query { sql, columns, portable: inner.portable && portable && whole }
+    }
+
+    fn top_per_key(&mut self, depth: u32) -> Query {
+        let inner = self.query(depth - 1);
+        let Some((by, _)) = self.pick(&inner, &[Kind::Int, Kind::Text]) else { return inner };
+        let Some((order, _)) = self.pick(&inner, &[Kind::Int, Kind::Money, Kind::Time]) else {
+            return inner;
+        };
+        let most = 1 + self.tape.choose(2);
+        let (alias, outer) = (self.name("t"), self.name("t"));
+        let list: Vec<&str> = inner.columns.iter().map(|(c, _)| c.as_str()).collect();
+        let sql = format!(
+            "select {} from (select *, row_number() over (partition by {by} order by {order} desc \
+             nulls last) as place from ({}) as {alias}) as {outer} where place <= {most}",
+            list.join(", "),
+            inner.sql
+        );
+        Query { sql, columns: inner.columns, portable: false }
+    }
+
+    fn exists(&mut self, depth: u32) -> Query {
+        let (left, right, on, names) = self.pair(depth);
+        let Some(on) = on else { return left };
+        let not = if self.tape.chance(50) { "not " } else { "" };
+        let list: Vec<String> =
+            left.columns.iter().map(|(c, _)| format!("{}.{c}", names[0])).collect();
+        let sql = format!(
+            "select {} from ({}) as {} where {not}exists (select 1 from ({}) as {} where {on})",
+            list.join(", "),
+            left.sql,
+            names[0],
+            right.sql,
+            names[1]
+        );
+        Query { sql, columns: left.columns, portable: left.portable && right.portable }
+    }
+
+    fn membership(&mut self, depth: u32) -> Query {
+        let left = self.query(depth - 1);
+        let right = self.query(depth - 1);
+        let Some((column, kind)) = self.pick(&left, &[Kind::Int, Kind::Text]) else { return left };
+        let Some((other, _)) = self.pick(&right, &[kind]) else { return left };
+        let not = if self.tape.chance(50) { "not " } else { "" };
+        let (a, b) = (self.name("m"), self.name("m"));
+        let sql = format!(
+            "select * from ({}) as {a} where {a}.{column} {not}in (select {other} from ({}) as {b})",
+            left.sql, right.sql
+        );
+        Query { sql, columns: left.columns, portable: left.portable && right.portable }
+    }
+
+    fn scalar(&mut self, depth: u32) -> Query {
+        let left = self.query(depth - 1);
+        let right = self.query(depth - 1);
+        let Some((column, kind)) = self.pick(&left, &[Kind::Int, Kind::Money]) else { return left };
+        let Some((other, _)) = self.pick(&right, &[kind]) else { return left };
+        let (a, b) = (self.name("q"), self.name("q"));
+        let call = self.tape.one_of(&["max", "min", "count"]);
+        let sql = format!(
+            "select * from ({}) as {a} where {a}.{column} >= (select {call}({other}) from ({}) as {b})",
+            left.sql, right.sql
+        );
+        Query { sql, columns: left.columns, portable: left.portable && right.portable }
+    }
+
+    fn global(&mut self, depth: u32) -> Query {
+        let inner = self.query(depth - 1);
+        if self.tape.chance(30) {
+            let Some((order, _)) = self.pick(&inner, &[Kind::Int]) else { return inner };
+            let alias = self.name("o");
+            let all: Vec<&str> = inner.columns.iter().map(|(c, _)| c.as_str()).collect();
+            let sql = format!(
+                "select * from ({}) as {alias} order by {order}, {} limit 3",
+                inner.sql,
+                all.join(", ")
+            );
+            return Query { sql, columns: inner.columns, portable: false };
+        }
+        let alias = self.name("e");
+        let (list, columns, portable) = self.aggregates(&inner);
+        let sql = format!("select {} from ({}) as {alias}", list.join(", "), inner.sql);
+        Query { sql, columns, portable: portable && inner.portable }
+    }
+
+    fn unnest(&mut self, depth: u32) -> Query {
+        let inner = self.query(depth - 1);
+        let Some((a, _)) = self.pick(&inner, &[Kind::Int]) else { return inner };
+        let Some((b, _)) = self.pick(&inner, &[Kind::Int]) else { return inner };
+        let (alias, name) = (self.name("x"), self.name("v"));
+        let sql =
+            format!("select *, unnest(make_array({a}, {b})) as {name} from ({}) as {alias}", inner.sql);
+        let mut columns = inner.columns.clone();
+        columns.push((name, Kind::Int));
+        Query { sql, columns, portable: false }
+    }
+}
