@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-pub use bench::{Bench, Drain, LakeBench, PublishBench};
+pub use bench::{Bench, Drain, EpochBench, LakeBench, PublishBench};
 pub use publish::{Publish, PublishHold, PublishPush, PublishSetup, PublishTarget};
 
 use crate::config::log::LogFormat;

@@ -102,6 +102,10 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode> {
             log(quiet);
             bench::lake::run(options).await
         }
+        Command::Bench(Bench::Epoch(options)) => {
+            log(quiet);
+            bench::epoch::run(options).await
+        }
         Command::Bench(Bench::Publish(options)) => {
             log(quiet);
             bench::publish::run(options).await

@@ -65,6 +65,9 @@ pub struct TestReport {
     /// Of the test's text: what was counted for another text counts for nothing.
     #[serde(default)]
     pub fingerprint: String,
+    /// Time taken in the epoch that last looked at it, microseconds.
+    #[serde(default)]
+    pub micros: u64,
 }
 
 /// A test's verdict.

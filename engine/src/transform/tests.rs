@@ -4,6 +4,7 @@
 //! is published, and `catch-up` exits 1. Only the number of failing rows is kept, never the rows.
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use freshet_sql::project::datatest::Severity;
 use freshet_sql::rows::RowHasher;
@@ -29,11 +30,12 @@ pub async fn run(
         let view = View::new(tables, &test.inputs, [&input.changes, changes]);
         let known = input.verdicts.iter().find(|r| r.name == test.name);
         let known = known.filter(|r| r.fingerprint == test.fingerprint);
+        let started = Instant::now();
         let made_anew = test.inputs.iter().any(|i| anew.contains(i.name()));
         let failures = match known {
             Some(known) if !made_anew && !test.by_time => {
                 if view.changed_rows() == 0 {
-                    reports.push(known.clone());
+                    reports.push(TestReport { micros: 0, ..known.clone() });
                     continue;
                 }
                 followed(planned, tables, test, &view, known.failures).await?
@@ -51,6 +53,7 @@ pub async fn run(
             status,
             failures,
             fingerprint: test.fingerprint.clone(),
+            micros: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
         });
     }
     Ok(reports)

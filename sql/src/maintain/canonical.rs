@@ -36,18 +36,16 @@ pub(super) fn depends_on_order(node: &Aggregate) -> bool {
 fn call_depends_on_order(call: &AggregateFunction, node: &Aggregate) -> bool {
     let name = call.func.name();
     let adds = matches!(name, "sum" | "avg" | "mean");
-    !ORDERLESS.contains(&name) || (adds && call.params.args.iter().any(|a| is_float(a, node)))
-}
-
-fn is_float(expr: &Expr, node: &Aggregate) -> bool {
-    let kind = expr.get_type(node.input.schema().as_ref());
-    kind.map_or(true, |k| matches!(k, DataType::Float16 | DataType::Float32 | DataType::Float64))
+    !ORDERLESS.contains(&name) || (adds && call.params.args.iter().any(|a| float_of(a, node.input.schema())))
 }
 
 /// How a window's input is sorted before it runs: by its partition and order, then by all the rest.
-/// Empty where that can't be said by columns alone.
+/// Empty where peers decide nothing: its functions give the same in any order of ties.
 pub(super) fn window_order(node: &Window) -> Vec<(usize, SortOptions)> {
     let schema = node.input.schema();
+    if !node.window_expr.iter().any(|e| depends_on_peers(super::unaliased_ref(e), node)) {
+        return Vec::new();
+    }
     let mut order: Vec<(usize, SortOptions)> = Vec::new();
     let mut add = |e: &Expr, options: SortOptions| -> Option<()> {
         let Expr::Column(c) = e else { return None };
@@ -73,6 +71,28 @@ pub(super) fn window_order(node: &Window) -> Vec<(usize, SortOptions)> {
         }
     }
     order
+}
+
+/// Whether a function over a range or groups of peers depends on the order among them.
+fn depends_on_peers(expr: &Expr, node: &Window) -> bool {
+    let Expr::WindowFunction(call) = expr else { return true };
+    if call.params.window_frame.units == WindowFrameUnits::Rows {
+        return call.params.args.iter().any(|a| float_of(a, node.input.schema()));
+    }
+    match &call.fun {
+        WindowFunctionDefinition::WindowUDF(f) => {
+            matches!(f.name(), "first_value" | "last_value" | "nth_value")
+        }
+        WindowFunctionDefinition::AggregateUDF(f) => {
+            !ORDERLESS.contains(&f.name())
+                || call.params.args.iter().any(|a| float_of(a, node.input.schema()))
+        }
+    }
+}
+
+fn float_of(expr: &Expr, schema: &datafusion::common::DFSchema) -> bool {
+    let kind = expr.get_type(schema);
+    kind.map_or(true, |k| matches!(k, DataType::Float16 | DataType::Float32 | DataType::Float64))
 }
 
 /// The plan with ties broken wherever a function counts rows rather than values.

@@ -16,6 +16,7 @@ use super::node::{
     Access, AggregateOp, Construct, JoinInput, JoinOp, Node, Obstacle, Op, Side, WindowOp,
 };
 use super::operator::{Operator, nullable};
+use super::rewrite;
 use super::totals::Totals;
 use crate::error::Result;
 use crate::plan::Session;
@@ -50,8 +51,11 @@ impl<'a> Compiler<'a> {
         if let LogicalPlan::Join(join) = plan
             && join.join_type == JoinType::Full
         {
-            let split = split_full(join)?;
+            let split = rewrite::split_full(join)?;
             return Box::pin(self.node(&split)).await;
+        }
+        if let Some(without) = rewrite::rows_without_partner(plan)? {
+            return Box::pin(self.node(&without)).await;
         }
         let mut inputs = Vec::new();
         for input in plan.inputs() {
@@ -187,6 +191,7 @@ impl<'a> Compiler<'a> {
             main,
             null_equal: join.null_equality == NullEquality::NullEqualsNull,
             null_aware: join.null_aware,
+            filtered: join.filter.is_some(),
             operator: Operator::new(self.session, plan).await?,
         })))
     }
@@ -235,36 +240,6 @@ fn scan_op(scan: &TableScan) -> Result<Op> {
     let whole = DFSchema::try_from_qualified_schema(scan.table_name.clone(), &whole)?;
     let relation = scan.table_name.table().to_owned();
     Ok(Op::Scan { relation, columns, whole: Arc::new(whole) })
-}
-
-/// A full join as the left join and the right side's rows without a partner, padded.
-fn split_full(join: &Join) -> Result<LogicalPlan> {
-    let with = |kind: JoinType| {
-        Join::try_new(
-            join.left.clone(),
-            join.right.clone(),
-            join.on.clone(),
-            join.filter.clone(),
-            kind,
-            join.join_constraint,
-            join.null_equality,
-            false,
-        )
-    };
-    let left = LogicalPlan::Join(with(JoinType::Left)?);
-    let alone = LogicalPlan::Join(with(JoinType::RightAnti)?);
-    let nulls = join.left.schema().iter().map(|(qualifier, field)| {
-        let null = datafusion::common::ScalarValue::try_from(field.data_type())?;
-        Ok(Expr::Literal(null, None).alias_qualified(qualifier.cloned(), field.name()))
-    });
-    let mut columns = nulls.collect::<datafusion::error::Result<Vec<Expr>>>()?;
-    columns.extend(join.right.schema().iter().map(Expr::from));
-    let padded = LogicalPlanBuilder::from(alone).project(columns)?.build()?;
-    let union = datafusion::logical_expr::Union {
-        inputs: vec![Arc::new(left), Arc::new(padded)],
-        schema: join.schema.clone(),
-    };
-    Ok(LogicalPlan::Union(union))
 }
 
 fn has_subquery(expr: &Expr) -> bool {

@@ -188,6 +188,15 @@ impl Run<'_> {
         if !join.null_equal && !partner.keys.is_everything() {
             keys = keys.without_nulls()?;
         }
+        if join.only_existence() {
+            // Of a key that has partners before and after, nothing changes.
+            let old = self.fetch(&partner.by_key, &keys, When::Before).await?;
+            let new = self.fetch(&partner.by_key, &keys, When::After).await?;
+            keys = keys.flipped(&partner.keys.set(&old)?, &partner.keys.set(&new)?)?;
+            if keys.is_empty() && !join.null_aware {
+                return Ok(());
+            }
+        }
         let when = if mutated("join: the other side's change meets the state after") {
             When::After
         } else {
@@ -327,7 +336,7 @@ impl Run<'_> {
         let (mut old, mut new) = (Vec::new(), Vec::new());
         for ((group, batch, row), parts) in groups.iter().zip(&moved) {
             let Some((before, after)) = parts else { continue };
-            self.moved_group(node, *group, after);
+            self.moved_group(node, *group, before, after);
             if always || before[0] > 0 {
                 old.push((*batch, *row, before));
             }

@@ -8,7 +8,7 @@ use super::keys::KeySet;
 use super::node::{Access, AggregateOp, JoinOp, Op, Side, WindowOp};
 use super::run::{Run, Stop};
 use super::stored::When;
-use super::totals::Totals;
+use super::totals::{Parts, Totals};
 use super::{canonical, mutated};
 use crate::plan::types;
 
@@ -36,6 +36,12 @@ impl Run<'_> {
                 Ok(all)
             }
             Access::Within { node, input } => {
+                if let Op::Aggregate(op) = &self.plan.nodes[*node].op
+                    && op.by_whole_group(input)
+                    && let Some(totals) = op.totals.as_ref().filter(|_| self.uses_totals())
+                {
+                    return Box::pin(self.known_groups(*node, op, totals, keys, when)).await;
+                }
                 let rows = Box::pin(self.fetch(input, keys, when)).await?;
                 self.apply(*node, &rows).await
             }
@@ -142,6 +148,51 @@ impl Run<'_> {
         }
     }
 
+    /// Groups by what is remembered of them; those that are not known are read.
+    async fn known_groups(
+        &self,
+        node: usize,
+        op: &AggregateOp,
+        totals: &Totals,
+        keys: &KeySet,
+        when: When,
+    ) -> Fetched {
+        // What this epoch moves must be known before anything is taken as it was.
+        Box::pin(self.delta(node)).await?;
+        let asked = totals.group_rows(keys)?;
+        let groups = totals.groups(&asked)?;
+        let mut found: Vec<Option<Parts>> = Vec::with_capacity(groups.len());
+        for group in &groups {
+            let moved = self.moved(node, *group).map(|(before, after)| match when {
+                When::Before => before,
+                When::After => after,
+            });
+            found.push(moved.or_else(|| totals.remembered(*group)));
+        }
+        let unknown = keys.only(|_| Ok(found.iter().map(Option::is_none).collect()))?;
+        if !unknown.is_empty() {
+            // Groups that this epoch does not touch: they are the same at both moments.
+            let rows = Box::pin(self.fetch(&op.by_group, &unknown, When::After)).await?;
+            let read = totals.partials(self.session, &rows).await?;
+            for (group, known) in groups.iter().zip(&mut found) {
+                if known.is_none() {
+                    let parts = read.of.get(group).map(|(_, _, parts)| parts.clone());
+                    let parts = parts.unwrap_or_else(|| totals.none());
+                    self.moved_group(node, *group, &parts, &parts);
+                    *known = Some(parts);
+                }
+            }
+        }
+        let there: Vec<(usize, usize, &Parts)> = found
+            .iter()
+            .enumerate()
+            .filter_map(|(row, parts)| Some((0, row, parts.as_ref()?)))
+            .filter(|(_, _, parts)| parts[0] > 0)
+            .collect();
+        let schema = &self.plan.nodes[node].columns;
+        Ok(vec![totals.rows(schema, &[&asked], &there)?])
+    }
+
     /// The one row of an aggregate over everything, from what is remembered of it.
     async fn single_row(
         &self,
@@ -166,7 +217,7 @@ impl Run<'_> {
                 let rows = Box::pin(self.all(op.input, When::After)).await?;
                 let made = totals.partials(self.session, &rows).await?;
                 let parts = made.of.get(&group).map_or_else(|| totals.none(), |(_, _, p)| p.clone());
-                self.moved_group(node, group, &parts);
+                self.moved_group(node, group, &parts, &parts);
                 parts
             }
         };
@@ -210,6 +261,9 @@ impl Run<'_> {
     pub async fn window(&self, op: &WindowOp, rows: &[RecordBatch]) -> Fetched {
         if rows.iter().all(|b| b.num_rows() == 0) {
             return Ok(Vec::new());
+        }
+        if op.order.is_empty() {
+            return Ok(op.operator.run(self.session, &[rows]).await?);
         }
         let schema = &self.plan.nodes[op.input].columns;
         let sorted = canonical::sorted(rows, schema, &op.order)?;

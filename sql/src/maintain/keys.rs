@@ -209,6 +209,17 @@ impl KeySet {
         Ok(Self { columns, hashes })
     }
 
+    /// The keys as columns.
+    pub fn columns(&self) -> &[ArrayRef] {
+        &self.columns
+    }
+
+    /// The keys that are in exactly one of two other sets.
+    pub fn flipped(&self, one: &Self, other: &Self) -> Result<Self> {
+        let own = hashes_of(&self.columns, self.columns.first().map_or(0, |c| c.len()))?;
+        self.only(|_| Ok(own.iter().map(|h| one.contains(*h) != other.contains(*h)).collect()))
+    }
+
     /// The one key that is null in every part.
     pub fn only_null(&self) -> Result<Self> {
         let nulls = self.columns.iter().map(|c| arrow::array::new_null_array(c.data_type(), 1));

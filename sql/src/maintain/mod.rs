@@ -35,6 +35,7 @@ pub mod keys;
 mod node;
 mod operator;
 pub mod recompute;
+mod rewrite;
 mod rowwise;
 mod run;
 pub mod stored;
@@ -73,7 +74,8 @@ struct Nodes {
 pub struct Maintained {
     plan: Nodes,
     query: Prepared,
-    /// Whether its full recompute must go node by node, since it depends on the order of rows.
+    /// Whether its full recompute goes node by node: it depends on the order of rows, or can't be
+    /// planned in one piece.
     ordered: bool,
 }
 
@@ -93,9 +95,11 @@ impl Maintained {
         let root = compiler.node(query.optimized()).await?;
         let ordered = compiler.nodes.iter().any(|n| match &n.op {
             node::Op::Aggregate(op) => op.ordered,
-            node::Op::Window(_) => true,
+            node::Op::Window(op) => !op.order.is_empty(),
             _ => false,
         });
+        // DataFusion's own checks refuse some sorts below unions that it planned itself.
+        let ordered = ordered || session.physical(query.optimized()).await.is_err();
         let plan = Nodes { nodes: compiler.nodes, root, uses_totals: true };
         Ok(Self { plan, query: query.clone(), ordered })
     }

@@ -79,6 +79,8 @@ pub(super) struct JoinOp {
     pub null_equal: bool,
     /// `not in`: a null on the other side empties it.
     pub null_aware: bool,
+    /// Whether more than the equality decides who are partners.
+    pub filtered: bool,
     pub operator: Operator,
 }
 
@@ -91,6 +93,15 @@ pub(super) struct JoinInput {
 }
 
 impl JoinOp {
+    /// Whether it only asks if there is a partner of an equal key, not which or how many.
+    pub fn only_existence(&self) -> bool {
+        let asks = !matches!(
+            self.kind,
+            JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full
+        );
+        asks && !self.filtered && !self.left.keys.is_everything()
+    }
+
     pub const fn side(&self, side: Side) -> &JoinInput {
         match side {
             Side::Left => &self.left,
@@ -112,6 +123,29 @@ pub(super) struct AggregateOp {
     pub ordered: bool,
     /// Signed partials, where its functions have them.
     pub totals: Option<Totals>,
+}
+
+impl AggregateOp {
+    /// Whether an access to its input finds whole groups by their whole key, in its order.
+    pub fn by_whole_group(&self, input: &Access) -> bool {
+        input.same_as(&self.by_group)
+    }
+}
+
+impl Access {
+    /// Whether two accesses are by the same index of the same node, through the same operators.
+    fn same_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Index { node: a, index: x }, Self::Index { node: b, index: y }) => {
+                a == b && x.name == y.name
+            }
+            (Self::Through { node: a, input: x }, Self::Through { node: b, input: y })
+            | (Self::Within { node: a, input: x }, Self::Within { node: b, input: y }) => {
+                a == b && x.same_as(y)
+            }
+            _ => false,
+        }
+    }
 }
 
 /// Window functions over one partitioning.

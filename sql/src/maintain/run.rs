@@ -44,7 +44,7 @@ pub(super) struct Run<'a> {
     pub relations: &'a dyn Relations,
     deltas: Mutex<HashMap<usize, Arc<Delta>>>,
     settled: Mutex<HashMap<usize, Arc<Delta>>>,
-    moved: Mutex<Vec<(usize, u128, Parts)>>,
+    moved: Mutex<HashMap<(usize, u128), (Parts, Parts)>>,
     reached: AtomicU64,
     limit: u64,
     priming: AtomicBool,
@@ -143,8 +143,13 @@ impl<'a> Run<'a> {
         Priming(&self.priming)
     }
 
-    pub fn moved_group(&self, node: usize, group: u128, parts: &Parts) {
-        locked(&self.moved).push((node, group, parts.clone()));
+    pub fn moved_group(&self, node: usize, group: u128, before: &Parts, after: &Parts) {
+        locked(&self.moved).insert((node, group), (before.clone(), after.clone()));
+    }
+
+    /// A group's partials before and after, if this run came across it.
+    pub fn moved(&self, node: usize, group: u128) -> Option<(Parts, Parts)> {
+        locked(&self.moved).get(&(node, group)).cloned()
     }
 
     /// Makes the groups' new partials those that the next run finds.
@@ -152,7 +157,7 @@ impl<'a> Run<'a> {
         if mutated("totals: moved groups are not remembered") {
             return;
         }
-        for (node, group, parts) in locked(&self.moved).drain(..) {
+        for ((node, group), (_, parts)) in locked(&self.moved).drain() {
             if let Op::Aggregate(op) = &self.plan.nodes[node].op
                 && let Some(totals) = &op.totals
             {

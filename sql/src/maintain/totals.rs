@@ -136,6 +136,16 @@ impl Totals {
         Ok(self.hasher.hashes(&keys)?.into_iter().map(|g| wanted.contains(&g)).collect())
     }
 
+    /// Keys as rows of group columns.
+    pub fn group_rows(&self, keys: &super::keys::KeySet) -> Result<RecordBatch> {
+        Ok(RecordBatch::try_new(self.keys.clone(), keys.columns().to_vec())?)
+    }
+
+    /// The groups of these rows of group columns.
+    pub fn groups(&self, rows: &RecordBatch) -> Result<Vec<u128>> {
+        self.hasher.hashes(rows)
+    }
+
     /// What is remembered of a group.
     pub fn remembered(&self, group: u128) -> Option<Parts> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).get(&group).cloned()

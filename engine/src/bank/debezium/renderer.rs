@@ -169,13 +169,24 @@ impl Renderer {
 
     /// The initial read of all rows, table after table, in no transaction.
     pub fn initial_read(&mut self, ledger: &Ledger, read_us: i64) -> Vec<Message> {
+        self.read_some(ledger, read_us, 0..usize::MAX)
+    }
+
+    /// The same for the rows of these places: a large bank's messages would not all fit.
+    pub fn read_some(
+        &mut self,
+        ledger: &Ledger,
+        read_us: i64,
+        places: std::ops::Range<usize>,
+    ) -> Vec<Message> {
         let customers = ledger.customers().values().map(RowRef::Customer);
         let accounts = ledger.accounts().values().map(RowRef::Account);
         let postings = ledger.postings().values().map(RowRef::Posting);
         let rows: Vec<RowRef<'_>> = customers.chain(accounts).chain(postings).collect();
         self.sent_us = self.sent_us.max(read_us);
         let tx_id = self.next_tx_id;
-        let messages = rows.iter().enumerate().map(|(i, row)| {
+        let some = rows.iter().enumerate().skip(places.start).take(places.len());
+        let messages = some.map(|(i, row)| {
             let neighbour = |at: Option<usize>| at.and_then(|at| rows.get(at)).map(|r| r.table());
             let (before, after) = (neighbour(i.checked_sub(1)), neighbour(Some(i + 1)));
             let place = Place {

@@ -13,6 +13,8 @@ pub enum Bench {
     Drain(Drain),
     /// Commit many small epochs to many tables: time per epoch, log size, reload, compaction
     Lake(LakeBench),
+    /// Follow small epochs over banks of several sizes: time, memory, restart, side by side
+    Epoch(EpochBench),
     /// Push the bank's marts, epoch by epoch: rows sent, requests, delay, warehouse seconds
     Publish(PublishBench),
 }
@@ -94,6 +96,35 @@ pub struct LakeBench {
     #[arg(long, value_name = "N", default_value_t = 100_000)]
     pub rows: u64,
     /// The seed of the changes
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `freshet bench epoch`
+#[derive(Debug, Args)]
+pub struct EpochBench {
+    /// Rows of the bank before the first epoch; each size is measured, side by side
+    #[arg(long, value_name = "N,..", value_delimiter = ',', default_value = "100000,1000000")]
+    pub rows: Vec<usize>,
+    /// Changes of one epoch
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    pub changes: usize,
+    /// Epochs that are measured
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = at_least_one())]
+    pub epochs: u64,
+    /// Epochs before them that are not
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub warm_up: u64,
+    /// The folder that lakes are made in [default: the system's temporary one]
+    #[arg(long, value_name = "DIR")]
+    pub folder: Option<PathBuf>,
+    /// Leave the lakes there
+    #[arg(long)]
+    pub keep: bool,
+    /// The seed of the bank
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
     /// Print the result as JSON

@@ -8,7 +8,7 @@ use crate::envelope::change::Parsed;
 use crate::envelope::options::Options;
 use crate::envelope::parse::Parser;
 use crate::epoch::content::Epoch;
-use crate::epoch::loading::{CutState, Phase};
+use crate::epoch::loading::{CutState, Loading, Phase};
 use crate::source::record::Record;
 
 /// Microseconds between two transactions.
@@ -45,6 +45,48 @@ impl Life {
     /// The initial read.
     pub fn initial(&mut self) -> Epoch {
         let messages = self.renderer.initial_read(self.bank.ledger(), self.now_us);
+        self.epoch(messages)
+    }
+
+    /// Transactions that nobody hears of, until the bank has so many rows.
+    pub fn grow(&mut self, rows: usize) {
+        while self.rows() < rows {
+            self.now_us += BETWEEN_US;
+            let _ = self.bank.next(self.now_us);
+        }
+    }
+
+    /// Rows of all its tables.
+    pub fn rows(&self) -> usize {
+        let ledger = self.bank.ledger();
+        ledger.customers().len() + ledger.accounts().len() + ledger.postings().len()
+    }
+
+    /// One part of the initial read: its rows from `from` on, at most `rows`; the last part ends it.
+    pub fn read_part(&mut self, from: usize, rows: usize) -> Epoch {
+        let (now_us, all) = (self.now_us, self.rows());
+        let messages = self.renderer.read_some(self.bank.ledger(), now_us, from..from + rows);
+        let mut epoch = self.epoch(messages);
+        epoch.loading = if from + rows >= all {
+            Loading::Finishing { reread: false }
+        } else {
+            Loading::Reading { reread: false }
+        };
+        epoch
+    }
+
+    /// Transactions that together change so many rows.
+    pub fn next_changes(&mut self, changes: usize) -> Epoch {
+        let mut messages = Vec::new();
+        let is_row = |m: &Message| !m.topic.ends_with("transaction");
+        let mut rows = 0;
+        while rows < changes {
+            self.now_us += BETWEEN_US;
+            let transaction = self.bank.next(self.now_us);
+            let made = self.renderer.render(&transaction, self.now_us);
+            rows += made.iter().filter(|m| is_row(m)).count();
+            messages.extend(made);
+        }
         self.epoch(messages)
     }
 

@@ -8,8 +8,17 @@ pub fn forget_peak() {
 
 /// The peak of resident memory, bytes.
 pub fn peak_bytes() -> Option<u64> {
+    field("VmHWM:")
+}
+
+/// Resident memory now, bytes.
+pub fn current_bytes() -> Option<u64> {
+    field("VmRSS:")
+}
+
+fn field(name: &str) -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib << 10)
 }

@@ -91,8 +91,13 @@ impl History {
 
 /// Runs the case of a tape: `Err` says what differs.
 pub fn run(tape: &mut Tape) -> Result<Told, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(play(tape))
+    let played = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(play(tape))
+    }));
+    played.unwrap_or_else(|panic| {
+        Err(panic.downcast::<String>().map_or_else(|_| "a panic".to_owned(), |text| *text))
+    })
 }
 
 async fn play(tape: &mut Tape) -> Result<Told, String> {

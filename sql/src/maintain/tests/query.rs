@@ -222,7 +222,7 @@ impl Maker<'_, '_> {
         for (column, kind) in key {
             let name = self.name("k");
             let value = match (kind, self.tape.choose(3)) {
-                (Kind::Time, 1) => format!("date_trunc('day', {column})"),
+                (Kind::Time, 1) => format!("cast(cast({column} as date) as timestamp(6))"),
                 (Kind::Text, 1) => format!("lower({column})"),
                 _ => column,
             };
