@@ -11,16 +11,19 @@ use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::compute::interleave_record_batch;
 use freshet_sql::change::ChangeBatch;
 use freshet_sql::maintain::keys::{KeyExprs, KeySet};
+use freshet_sql::maintain::near::{RangeKey, Ranges};
 use freshet_sql::maintain::stored::{Stored, When};
 
 use super::index::Place;
-use super::table::Table;
+use super::table::{LiveFile, Table};
 use crate::error::Error;
 
-/// The rows of one file in the order of their key's hash.
+/// The rows of one file in the order of their key's hash; an index with an order, then by that.
 #[derive(Debug)]
 pub struct KeyIndex {
     hashes: Vec<u64>,
+    /// Empty where the key has no order.
+    orders: Vec<i64>,
     rows: Vec<u32>,
     /// Where the hashes begin whose top bits are at least this number.
     starts: Vec<u32>,
@@ -36,33 +39,61 @@ impl KeyIndex {
         let hashes = by.hashes(rows)?;
         let mut order: Vec<(u64, u32)> = hashes.into_iter().zip(0..).collect();
         order.sort_unstable();
-        let buckets = (order.len() / PER_BUCKET).next_power_of_two().max(1);
+        let (hashes, rows) = order.into_iter().unzip();
+        Ok(Self::sorted(hashes, Vec::new(), rows))
+    }
+
+    /// Of a file's rows, ordered within each key.
+    pub fn ordered(by: &RangeKey, rows: &RecordBatch) -> freshet_sql::error::Result<Self> {
+        let places = by.places(rows)?;
+        let mut order: Vec<((u64, i64), u32)> = places.into_iter().zip(0..).collect();
+        order.sort_unstable();
+        let rows = order.iter().map(|(_, row)| *row).collect();
+        let (hashes, orders) = order.into_iter().map(|(place, _)| place).unzip();
+        Ok(Self::sorted(hashes, orders, rows))
+    }
+
+    fn sorted(hashes: Vec<u64>, orders: Vec<i64>, rows: Vec<u32>) -> Self {
+        let buckets = (hashes.len() / PER_BUCKET).next_power_of_two().max(1);
         let shift = 64 - buckets.trailing_zeros();
         let mut starts = Vec::with_capacity(buckets + 1);
         let mut at = 0;
         for bucket in 0..=buckets {
-            while at < order.len() && bucket_of(order[at].0, shift) < bucket {
+            while at < hashes.len() && bucket_of(hashes[at], shift) < bucket {
                 at += 1;
             }
             starts.push(u32::try_from(at).unwrap_or(u32::MAX));
         }
-        let (hashes, rows) = order.into_iter().unzip();
-        Ok(Self { hashes, rows, starts, shift })
+        Self { hashes, orders, rows, starts, shift }
     }
 
-    /// The rows of this hash, in order.
-    pub fn rows(&self, hash: u64) -> impl Iterator<Item = u32> + '_ {
+    /// Where the rows of this hash begin and end.
+    fn span(&self, hash: u64) -> std::ops::Range<usize> {
         let bucket = bucket_of(hash, self.shift);
         let from = self.starts.get(bucket).map_or(0, |s| *s as usize);
         let to = self.starts.get(bucket + 1).map_or(self.hashes.len(), |s| *s as usize);
-        let begin = from + self.hashes[from..to].partition_point(|h| *h < hash);
-        let same = self.hashes[begin..].iter().zip(&self.rows[begin..]);
-        same.take_while(move |(h, _)| **h == hash).map(|(_, row)| *row)
+        let within = &self.hashes[from..to];
+        let begin = from + within.partition_point(|h| *h < hash);
+        begin..from + within.partition_point(|h| *h <= hash)
+    }
+
+    /// The rows of this hash whose order lies in an interval, both ends in it.
+    pub fn rows_between(&self, hash: u64, interval: (i64, i64)) -> &[u32] {
+        let span = self.span(hash);
+        let Some(orders) = self.orders.get(span.clone()) else { return &[] };
+        let from = span.start + orders.partition_point(|o| *o < interval.0);
+        let to = span.start + orders.partition_point(|o| *o <= interval.1);
+        self.rows.get(from..to).unwrap_or_default()
+    }
+
+    /// The rows of this hash.
+    pub fn rows(&self, hash: u64) -> &[u32] {
+        self.rows.get(self.span(hash)).unwrap_or_default()
     }
 
     /// Bytes held.
     pub fn bytes(&self) -> usize {
-        self.hashes.len() * 8 + self.rows.len() * 4 + self.starts.len() * 4
+        (self.hashes.len() + self.orders.len()) * 8 + (self.rows.len() + self.starts.len()) * 4
     }
 }
 
@@ -76,18 +107,18 @@ const fn bucket_of(hash: u64, shift: u32) -> usize {
 pub struct KeyIndexes(Mutex<BTreeMap<Arc<str>, Arc<KeyIndex>>>);
 
 impl KeyIndexes {
-    /// The index by this key; built if it was not asked for before.
-    pub fn get(
+    /// The index of this name; built if it was not asked for before.
+    fn get(
         &self,
-        by: &KeyExprs,
-        rows: &RecordBatch,
+        name: &Arc<str>,
+        build: impl FnOnce() -> freshet_sql::error::Result<KeyIndex>,
     ) -> freshet_sql::error::Result<Arc<KeyIndex>> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(index) = known.get(&by.name) {
+        if let Some(index) = known.get(name) {
             return Ok(index.clone());
         }
-        let index = Arc::new(KeyIndex::new(by, rows)?);
-        known.insert(by.name.clone(), index.clone());
+        let index = Arc::new(build()?);
+        known.insert(name.clone(), index.clone());
         Ok(index)
     }
 
@@ -152,28 +183,73 @@ impl Stored for Moment<'_> {
         columns: &[usize],
         when: When,
     ) -> freshet_sql::error::Result<Vec<RecordBatch>> {
-        let mut found = Vec::new();
         let mut hashes: Vec<u64> = keys.hashes().collect();
         hashes.sort_unstable();
+        let found = self.find(when, |file| {
+            let by = file.keys.get(&index.name, || KeyIndex::new(index, &file.rows))?;
+            Ok(hashes.iter().flat_map(|hash| by.rows(*hash)).copied().collect())
+        })?;
+        let kept = |removed: &RecordBatch| index.keep(removed, keys);
+        self.taken(&found, columns, when, kept)
+    }
+
+    fn with_ranges(
+        &self,
+        index: &RangeKey,
+        ranges: &Ranges,
+        columns: &[usize],
+        when: When,
+    ) -> freshet_sql::error::Result<Vec<RecordBatch>> {
+        let found = self.find(when, |file| {
+            let by = file.keys.get(&index.name, || KeyIndex::ordered(index, &file.rows))?;
+            let mut rows = Vec::new();
+            for (hash, list) in ranges.iter() {
+                for interval in list {
+                    rows.extend_from_slice(by.rows_between(hash, *interval));
+                }
+            }
+            Ok(rows)
+        })?;
+        let kept = |removed: &RecordBatch| index.keep(removed, ranges);
+        self.taken(&found, columns, when, kept)
+    }
+}
+
+impl Moment<'_> {
+    /// The living rows that a file's index gives, file by file.
+    fn find(
+        &self,
+        when: When,
+        rows: impl Fn(&LiveFile) -> freshet_sql::error::Result<Vec<u32>>,
+    ) -> freshet_sql::error::Result<Vec<Place>> {
+        let mut found = Vec::new();
         for (number, file) in &self.table.files {
             if !self.is_of(*number, when) || file.live_rows() == 0 {
                 continue;
             }
-            let by = file.keys.get(index, &file.rows)?;
-            for hash in &hashes {
-                let rows = by.rows(*hash).filter(|row| !file.gone.contains(*row));
-                found.extend(rows.map(|row| Place { file: *number, row }));
-            }
+            let living = rows(file)?.into_iter().filter(|row| !file.gone.contains(*row));
+            found.extend(living.map(|row| Place { file: *number, row }));
         }
+        Ok(found)
+    }
+
+    /// The rows at these places, and those of the removed ones that were asked for too.
+    fn taken(
+        &self,
+        found: &[Place],
+        columns: &[usize],
+        when: When,
+        kept: impl Fn(&RecordBatch) -> freshet_sql::error::Result<RecordBatch>,
+    ) -> freshet_sql::error::Result<Vec<RecordBatch>> {
         let mut all = Vec::new();
         if !found.is_empty() {
-            all.push(self.table.take_columns(&found, columns).map_err(pure)?);
+            all.push(self.table.take_columns(found, columns).map_err(pure)?);
         }
         if when == When::Before
             && let Some(change) = self.change
             && change.removed.num_rows() > 0
         {
-            all.push(index.keep(&change.removed, keys)?.project(columns)?);
+            all.push(kept(&change.removed)?.project(columns)?);
         }
         Ok(all)
     }

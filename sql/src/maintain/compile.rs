@@ -15,6 +15,7 @@ use super::keys::{KeyExprs, physical};
 use super::node::{
     Access, AggregateOp, Construct, JoinInput, JoinOp, Node, Obstacle, Op, Side, WindowOp,
 };
+use super::near::{RangeKey, Reach};
 use super::operator::{Operator, nullable};
 use super::rewrite;
 use super::totals::Totals;
@@ -222,8 +223,19 @@ impl<'a> Compiler<'a> {
         if by.is_empty() {
             return self.whole(&plan, &[input], Construct::GlobalWindow, "").await;
         }
+        let near = match Reach::of(node) {
+            Some((order, preceding, following)) => {
+                let mut key = by.clone();
+                key.push(order);
+                let places = RangeKey::new(&KeyExprs::new(&state, &key, node.input.schema())?);
+                let found = self.finder(&state).access(input, &key)?.ordered();
+                places.zip(found).map(|(k, found)| (Reach::new(k, preceding, following), found))
+            }
+            None => None,
+        };
         Ok(Op::Window(Box::new(WindowOp {
             input,
+            near,
             partition: KeyExprs::new(&state, &by, node.input.schema())?,
             by_partition: self.finder(&state).access(input, &by)?,
             order: canonical::window_order(node),

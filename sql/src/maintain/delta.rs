@@ -13,7 +13,8 @@ use datafusion::common::JoinType;
 use super::fetch::{Rows, one_batch};
 use super::keys::KeySet;
 use super::mutated;
-use super::node::{AggregateOp, JoinOp, Op, WindowOp};
+use super::near::Reach;
+use super::node::{Access, AggregateOp, JoinOp, Op, WindowOp};
 use super::run::{Run, Stop};
 use super::stored::When;
 use super::totals::{Parts, Totals};
@@ -242,6 +243,9 @@ impl Run<'_> {
         if change.is_empty() {
             return Ok(Delta::default());
         }
+        if let Some((reach, access)) = &op.near {
+            return Box::pin(self.near(op, reach, access, &change)).await;
+        }
         let keys = if mutated("window: old images give no partitions") {
             op.partition.set(&change.added)?
         } else if mutated("window: new images give no partitions") {
@@ -253,6 +257,33 @@ impl Run<'_> {
         let after = self.fetch(&op.by_partition, &keys, When::After).await?;
         let removed = self.window(op, &before).await?;
         Ok(Delta { removed, added: self.window(op, &after).await? })
+    }
+
+    /// Partitions of which only the rows near a change are reached.
+    async fn near(
+        &self,
+        op: &WindowOp,
+        reach: &Reach,
+        access: &Access,
+        change: &Delta,
+    ) -> Result<Delta, Stop> {
+        let mut places = Vec::new();
+        for rows in change.both() {
+            places.extend(reach.key.places(rows)?);
+        }
+        let (reached, seen) = (reach.reached(&places), reach.seen(&places));
+        let mut made = Delta::default();
+        for when in [When::Before, When::After] {
+            let rows = self.fetch_near(access, &seen, when).await?;
+            let all = self.window(op, &rows).await?;
+            let kept = all.iter().map(|b| reach.key.keep(b, &reached));
+            let kept = kept.collect::<crate::error::Result<Rows>>()?;
+            match when {
+                When::Before => made.removed = kept,
+                When::After => made.added = kept,
+            }
+        }
+        Ok(made)
     }
 
     async fn groups(&self, node: usize, op: &AggregateOp) -> Result<Delta, Stop> {

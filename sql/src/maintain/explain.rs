@@ -112,6 +112,7 @@ impl Reader<'_> {
         let how = match &made.op {
             Op::Aggregate(op) if op.totals.is_some() => "  (by signed partials)",
             Op::Aggregate(_) => "  (touched groups)",
+            Op::Window(op) if op.near.is_some() => "  (rows near the changed ones)",
             Op::Window(_) => "  (touched partitions)",
             Op::Whole { .. } => "  (everything)",
             _ => "",
@@ -154,6 +155,9 @@ impl Reader<'_> {
                     self.reach_by(&op.by_group, by, mode);
                 }
             }
+            Op::Window(op) if op.near.is_some() => {
+                self.reach(Cost::Keys, Some(op.partition.name.to_string()), None, mode);
+            }
             Op::Window(op) => {
                 self.reach_by(&op.by_partition, op.partition.name.to_string(), mode);
             }
@@ -192,7 +196,7 @@ impl Reader<'_> {
     /// Why an access reads everything, if it does.
     fn blocked(&self, access: &Access) -> Option<Obstacle> {
         match access {
-            Access::Index { .. } => None,
+            Access::Index { .. } | Access::Range { .. } => None,
             Access::Through { input, .. } | Access::Within { input, .. } => self.blocked(input),
             Access::Union { inputs, .. } => inputs.iter().find_map(|i| self.blocked(i)),
             Access::Join { node, first, by, .. } => self.blocked(by).or_else(|| {

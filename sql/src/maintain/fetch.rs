@@ -5,6 +5,7 @@ use arrow::compute::concat_batches;
 
 use super::access::pads;
 use super::keys::KeySet;
+use super::near::Ranges;
 use super::node::{Access, AggregateOp, JoinOp, Op, Side, WindowOp};
 use super::run::{Run, Stop};
 use super::stored::When;
@@ -23,6 +24,7 @@ impl Run<'_> {
         }
         match access {
             Access::Index { node, index } => self.look_up(*node, index, keys, when),
+            Access::Range { .. } => Err(Stop::bug()),
             Access::Through { node, input } => {
                 let rows = Box::pin(self.fetch(input, keys, when)).await?;
                 self.apply(*node, &rows).await
@@ -85,6 +87,26 @@ impl Run<'_> {
         let rows = stored.with_keys(index, keys, columns, when)?;
         self.reached(rows.iter().map(RecordBatch::num_rows).sum())?;
         self.renamed(node, &rows)
+    }
+
+    /// At least the rows within these ranges.
+    pub async fn fetch_near(&self, access: &Access, ranges: &Ranges, when: When) -> Fetched {
+        match access {
+            Access::Range { node, index } => {
+                let Op::Scan { relation, columns, .. } = &self.plan.nodes[*node].op else {
+                    return Err(Stop::bug());
+                };
+                let Some(stored) = self.relations.stored(relation) else { return Ok(Vec::new()) };
+                let rows = stored.with_ranges(index, ranges, columns, when)?;
+                self.reached(rows.iter().map(RecordBatch::num_rows).sum())?;
+                self.renamed(*node, &rows)
+            }
+            Access::Through { node, input } => {
+                let rows = Box::pin(self.fetch_near(input, ranges, when)).await?;
+                self.apply(*node, &rows).await
+            }
+            _ => Err(Stop::bug()),
+        }
     }
 
     /// Rows under the node's names.

@@ -36,6 +36,13 @@ impl KeyExprs {
         Ok(Self { exprs: compiled, name: name.into() })
     }
 
+    /// Its last part, and the key of the others.
+    pub(super) fn split_last(&self) -> Option<(Self, Arc<dyn PhysicalExpr>)> {
+        let (last, rest) = self.exprs.split_last()?;
+        let name = rest.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        Some((Self { exprs: rest.to_vec(), name: name.into() }, last.clone()))
+    }
+
     /// Whether there is but one key, that of every row.
     pub fn is_everything(&self) -> bool {
         self.exprs.is_empty()

@@ -32,6 +32,7 @@ mod explain;
 mod fetch;
 pub mod images;
 pub mod keys;
+pub mod near;
 mod node;
 mod operator;
 pub mod recompute;

@@ -8,6 +8,7 @@ use datafusion::logical_expr::Expr;
 use datafusion::physical_expr::PhysicalExpr;
 
 use super::keys::KeyExprs;
+use super::near::{RangeKey, Reach};
 use super::operator::Operator;
 use super::totals::Totals;
 
@@ -133,6 +134,19 @@ impl AggregateOp {
 }
 
 impl Access {
+    /// The same with an order as the last part of its key; `None` where it is not by one index.
+    pub fn ordered(&self) -> Option<Self> {
+        match self {
+            Self::Index { node, index } => {
+                Some(Self::Range { node: *node, index: RangeKey::new(index)? })
+            }
+            Self::Through { node, input } => {
+                Some(Self::Through { node: *node, input: Box::new(input.ordered()?) })
+            }
+            _ => None,
+        }
+    }
+
     /// Whether two accesses are by the same index of the same node, through the same operators.
     fn same_as(&self, other: &Self) -> bool {
         match (self, other) {
@@ -154,6 +168,8 @@ pub(super) struct WindowOp {
     pub input: usize,
     pub partition: KeyExprs,
     pub by_partition: Access,
+    /// Where a change reaches but the rows near it: how far, and how these are found.
+    pub near: Option<(Reach, Access)>,
     /// Sorts the input before it runs, so that ties have one order.
     pub order: Vec<(usize, arrow::compute::SortOptions)>,
     pub operator: Operator,
@@ -164,6 +180,8 @@ pub(super) struct WindowOp {
 pub(super) enum Access {
     /// By an index over a relation.
     Index { node: usize, index: KeyExprs },
+    /// By an index over a relation, within ranges of an order.
+    Range { node: usize, index: RangeKey },
     /// By the same keys of its only input.
     Through { node: usize, input: Box<Access> },
     /// By the same keys of each input.

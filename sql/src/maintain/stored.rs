@@ -6,6 +6,7 @@
 use arrow::array::RecordBatch;
 
 use super::keys::{KeyExprs, KeySet};
+use super::near::{RangeKey, Ranges};
 use crate::change::ChangeBatch;
 use crate::error::Result;
 
@@ -31,6 +32,15 @@ pub trait Stored: Sync {
         &self,
         index: &KeyExprs,
         keys: &KeySet,
+        columns: &[usize],
+        when: When,
+    ) -> Result<Vec<RecordBatch>>;
+
+    /// At least the rows in these ranges; for any place of which it gives a row, all of them.
+    fn with_ranges(
+        &self,
+        index: &RangeKey,
+        ranges: &Ranges,
         columns: &[usize],
         when: When,
     ) -> Result<Vec<RecordBatch>>;

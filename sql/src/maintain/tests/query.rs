@@ -367,6 +367,19 @@ impl Maker<'_, '_> {
             Some((column, _)) => (format!(" order by {column}"), true),
             None => (String::new(), true),
         };
+        if self.tape.chance(30)
+            && let Some((by_time, frame)) = self.range(&inner)
+        {
+            let call = self.tape.one_of(&["count(*)", "min(1)"]);
+            let sql = format!(
+                "select *, cast({call} over (partition by {by} order by {by_time} range between \
+                 {frame}) as bigint) as {name} from ({}) as {alias}",
+                inner.sql
+            );
+            let mut columns = inner.columns.clone();
+            columns.push((name, Kind::Int));
+            return Query { sql, columns, portable: false };
+        }
         let (call, kind, same) = match self.tape.choose(7) {
             0 => ("count(*)".to_owned(), Kind::Int, true),
             1 if !order.is_empty() => ("row_number()".to_owned(), Kind::Int, false),
@@ -395,6 +408,21 @@ impl Maker<'_, '_> {
         // DuckDB orders nulls last unless told; ties fall anyhow. Only whole partitions are the same.
         let whole = order.is_empty() && same;
         Query { sql, columns, portable: inner.portable && portable && whole }
+    }
+
+    /// An order and a bounded range over it.
+    fn range(&mut self, inner: &Query) -> Option<(String, &'static str)> {
+        let (column, kind) = self.pick(inner, &[Kind::Time, Kind::Int])?;
+        let frames: &[&str] = match kind {
+            Kind::Time => &[
+                "interval '12 hours' preceding and current row",
+                "interval '1 day' preceding and interval '12 hours' following",
+                "current row and interval '1 day' following",
+            ],
+            _ => &["1 preceding and current row", "2 preceding and 1 following"],
+        };
+        let order = if self.tape.chance(30) { " desc" } else { "" };
+        Some((format!("{column}{order}"), *self.tape.one_of(frames)))
     }
 
     fn top_per_key(&mut self, depth: u32) -> Query {

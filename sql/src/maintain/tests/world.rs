@@ -15,6 +15,7 @@ use super::tape::Tape;
 use crate::change::{ChangeBatch, take_rows};
 use crate::error::Result;
 use crate::maintain::keys::{KeyExprs, KeySet};
+use crate::maintain::near::{RangeKey, Ranges};
 use crate::maintain::stored::{Relations, Stored, When};
 use crate::rows::RowHasher;
 
@@ -152,6 +153,16 @@ impl Stored for Table {
         when: When,
     ) -> Result<Vec<RecordBatch>> {
         Ok(vec![index.keep(self.at(when), keys)?.project(columns)?])
+    }
+
+    fn with_ranges(
+        &self,
+        index: &RangeKey,
+        ranges: &Ranges,
+        columns: &[usize],
+        when: When,
+    ) -> Result<Vec<RecordBatch>> {
+        Ok(vec![index.keep(self.at(when), ranges)?.project(columns)?])
     }
 }
 

@@ -1,0 +1,202 @@
+//! Windows over a bounded range: a change reaches the rows near it, not its whole partition.
+//!
+//! A row at `s` sees rows of `[s - preceding, s + following]`. So a changed row at `t` reaches rows of
+//! `[t - following, t + preceding]`, and these see nothing beyond that interval widened by both once
+//! more. Rows whose order is null are peers of each other and of no other.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
+use arrow::compute::{cast, filter_record_batch};
+use arrow::datatypes::{DataType, Int64Type, TimeUnit};
+use datafusion::common::ScalarValue;
+use datafusion::logical_expr::{
+    Expr, ExprSchemable, Window, WindowFrame, WindowFrameBound, WindowFrameUnits,
+    WindowFunctionDefinition,
+};
+use datafusion::physical_expr::PhysicalExpr;
+
+use super::keys::KeyExprs;
+use super::{mutated, run_error, unaliased_ref};
+use crate::error::{Error, Result};
+
+/// Stands for a null order.
+const NULL: i64 = i64::MIN;
+
+/// Keys with an order among the rows of each.
+#[derive(Debug, Clone)]
+pub struct RangeKey {
+    by: KeyExprs,
+    order: Arc<dyn PhysicalExpr>,
+    /// The same for the same expressions over the same relation.
+    pub name: Arc<str>,
+}
+
+/// Intervals of the order, both ends in them, by key's hash; sorted and apart.
+#[derive(Debug, Clone, Default)]
+pub struct Ranges(BTreeMap<u64, Vec<(i64, i64)>>);
+
+impl RangeKey {
+    /// From a key whose last part is the order.
+    pub(super) fn new(key: &KeyExprs) -> Option<Self> {
+        let (by, order) = key.split_last()?;
+        let name = format!("{} ordered by {order}", by.name).into();
+        Some(Self { by, order, name })
+    }
+
+    /// Of each row: its key's hash, and its place in the order.
+    pub fn places(&self, rows: &RecordBatch) -> Result<Vec<(u64, i64)>> {
+        let order = self.order.evaluate(rows).map_err(run_error)?;
+        let order = order.into_array(rows.num_rows()).map_err(run_error)?;
+        let order = cast(&order, &DataType::Int64)?;
+        let order = order
+            .as_primitive_opt::<Int64Type>()
+            .ok_or_else(|| Error::Bug("an order that is no whole number".to_owned()))?;
+        let at = |row: usize| if order.is_null(row) { NULL } else { order.value(row) };
+        let hashes = self.by.hashes(rows)?;
+        Ok(hashes.into_iter().enumerate().map(|(row, hash)| (hash, at(row))).collect())
+    }
+
+    /// The rows that lie in the ranges.
+    pub fn keep(&self, rows: &RecordBatch, ranges: &Ranges) -> Result<RecordBatch> {
+        let places = self.places(rows)?;
+        let mask: BooleanArray =
+            places.iter().map(|(hash, at)| Some(ranges.contain(*hash, *at))).collect();
+        Ok(filter_record_batch(rows, &mask)?)
+    }
+}
+
+impl Ranges {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Each key's hash with its intervals.
+    pub fn iter(&self) -> impl Iterator<Item = (u64, &[(i64, i64)])> {
+        self.0.iter().map(|(hash, list)| (*hash, list.as_slice()))
+    }
+
+    /// Whether a place lies in one of them.
+    pub fn contain(&self, hash: u64, at: i64) -> bool {
+        let Some(list) = self.0.get(&hash) else { return false };
+        let after = list.partition_point(|(from, _)| *from <= at);
+        after > 0 && list[after - 1].1 >= at
+    }
+
+    fn around(places: &[(u64, i64)], before: i64, after: i64) -> Self {
+        let mut all: BTreeMap<u64, Vec<(i64, i64)>> = BTreeMap::new();
+        for (hash, at) in places {
+            // A null is beside nothing, and nothing that is beside a time reaches the nulls.
+            let interval = if *at == NULL {
+                (NULL, NULL)
+            } else {
+                (at.saturating_sub(before).max(NULL + 1), at.saturating_add(after))
+            };
+            all.entry(*hash).or_default().push(interval);
+        }
+        for list in all.values_mut() {
+            list.sort_unstable();
+            let mut merged: Vec<(i64, i64)> = Vec::with_capacity(list.len());
+            for (from, to) in list.drain(..) {
+                match merged.last_mut() {
+                    Some((_, end)) if *end >= from => *end = to.max(*end),
+                    _ => merged.push((from, to)),
+                }
+            }
+            *list = merged;
+        }
+        Self(all)
+    }
+}
+
+/// A window's reach along its order.
+#[derive(Debug, Clone)]
+pub(super) struct Reach {
+    pub key: RangeKey,
+    preceding: i64,
+    following: i64,
+}
+
+impl Reach {
+    /// The frame of all of a window's functions, if it is one bounded range; with the order.
+    pub fn of(node: &Window) -> Option<(Expr, i64, i64)> {
+        let mut found: Option<(Expr, i64, i64)> = None;
+        for expr in &node.window_expr {
+            let Expr::WindowFunction(call) = unaliased_ref(expr) else { return None };
+            let WindowFunctionDefinition::AggregateUDF(_) = &call.fun else { return None };
+            let [order] = call.params.order_by.as_slice() else { return None };
+            let kind = order.expr.get_type(node.input.schema().as_ref()).ok()?;
+            let (before, after) = bounds(&call.params.window_frame, &kind)?;
+            let (before, after) = if order.asc { (before, after) } else { (after, before) };
+            match &found {
+                None => found = Some((order.expr.clone(), before, after)),
+                Some((by, b, a)) if *by == order.expr => {
+                    found = Some((by.clone(), before.max(*b), after.max(*a)));
+                }
+                Some(_) => return None,
+            }
+        }
+        found
+    }
+
+    pub const fn new(key: RangeKey, preceding: i64, following: i64) -> Self {
+        Self { key, preceding, following }
+    }
+
+    /// Where rows are reached by changes at these places.
+    pub fn reached(&self, places: &[(u64, i64)]) -> Ranges {
+        let (mut before, mut after) = (self.following, self.preceding);
+        if mutated("range: reaches as far back as forward") {
+            (before, after) = (after, before);
+        }
+        if mutated("range: the end is left out") {
+            after = after.saturating_sub(1);
+        }
+        Ranges::around(places, before, after)
+    }
+
+    /// Where rows are seen by those that are reached.
+    pub fn seen(&self, places: &[(u64, i64)]) -> Ranges {
+        let mut both = self.following.saturating_add(self.preceding);
+        if mutated("range: reached rows see no further") {
+            both = self.following.max(self.preceding);
+        }
+        Ranges::around(places, both, both)
+    }
+}
+
+/// How far a range frame goes back and forward, in units of the order; `None` where it has no bound.
+fn bounds(frame: &WindowFrame, kind: &DataType) -> Option<(i64, i64)> {
+    if frame.units != WindowFrameUnits::Range {
+        return None;
+    }
+    let before = match &frame.start_bound {
+        WindowFrameBound::Preceding(by) => distance(by, kind)?,
+        WindowFrameBound::CurrentRow => 0,
+        WindowFrameBound::Following(_) => return None,
+    };
+    let after = match &frame.end_bound {
+        WindowFrameBound::Following(by) => distance(by, kind)?,
+        WindowFrameBound::CurrentRow => 0,
+        WindowFrameBound::Preceding(_) => return None,
+    };
+    Some((before, after))
+}
+
+fn distance(by: &ScalarValue, kind: &DataType) -> Option<i64> {
+    match (by, kind) {
+        (
+            ScalarValue::IntervalMonthDayNano(Some(v)),
+            DataType::Timestamp(TimeUnit::Microsecond, _),
+        ) if v.months == 0 => {
+            // A remainder of nanoseconds lies between two places of the order: one more is enough.
+            let micros = v.nanoseconds.div_euclid(1000) + i64::from(v.nanoseconds % 1000 != 0);
+            i64::from(v.days).checked_mul(86_400_000_000)?.checked_add(micros)
+        }
+        (ScalarValue::Int64(Some(v)), DataType::Int64) => Some(*v),
+        (ScalarValue::Int32(Some(v)), DataType::Int32) => Some(i64::from(*v)),
+        _ => None,
+    }
+}
