@@ -1,6 +1,7 @@
 //! The integration tests: one binary, since each would link DataFusion anew.
 //!
 //! - `scripts`: text cases that double as documentation: changes in, tables out.
+//! - `proof`: damaged tables are found by a recompute, held back, and made anew.
 //! - `publish`: pushes to the emulated Snowflake and to a local file, through every failure.
 //! - `tidy`: the rules of the house: imports, sizes, names, licences.
 //!
@@ -8,6 +9,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may end a test")]
 
+#[path = "proof/mod.rs"]
+mod proof;
 #[path = "publish/mod.rs"]
 mod publish;
 #[path = "scripts/mod.rs"]

@@ -16,6 +16,7 @@ pub mod cutting;
 pub mod drive;
 pub mod load;
 pub mod project;
+pub mod proving;
 pub mod publishing;
 pub mod reader;
 pub mod rebuild;
@@ -45,8 +46,10 @@ use crate::lake::store::Store;
 use crate::lake::tables::Tables;
 use crate::publish::publisher::Publisher;
 use crate::source::topic_ids::TopicIds;
+use crate::transform::options::ProofOptions;
 use crate::transform::plan::Planned;
 use catalog::Catalog;
+use proving::Proving;
 use tending::Tending;
 
 /// What a pipeline is opened with.
@@ -58,6 +61,8 @@ pub struct Settings {
     pub envelope: envelope::options::Options,
     /// `[checkpoint]`.
     pub checkpoint: checkpoint::options::Options,
+    /// `[proof]`.
+    pub proof: ProofOptions,
     /// Tells the epochs' times.
     pub clock: Arc<dyn Clock>,
 }
@@ -82,6 +87,7 @@ pub struct Pipeline {
     undeclared: BTreeSet<Arc<str>>,
     bad_in_a_row: usize,
     tending: Tending,
+    proving: Proving,
     publishers: Vec<Publisher>,
 }
 
@@ -97,7 +103,11 @@ impl Pipeline {
         let catalog = Catalog::of(project, &settings.envelope)?;
         let events = settings.lake.dedupe_events;
         let opened = load::open(&store, project, &catalog, last.as_ref(), events).await?;
+        let proved = last.iter().flat_map(|d| &d.models);
+        let proved = proved.filter_map(|m| Some((m.name.clone(), m.proved?))).collect();
+        let columns = catalog.iter().map(|(_, table)| table.columns()).collect();
         Ok(Self {
+            proving: Proving::new(settings.proof, project, columns, proved),
             tending: Tending::new(&settings.lake, settings.checkpoint.decisions_kept),
             store,
             lease,

@@ -13,7 +13,8 @@
 //!    rows change between runs. `current_timestamp` is the epoch's time; `random()` is refused.
 //! 5. [`lineage`] finds the audit columns, which say when a row was written and take no part in
 //!    equality, and refuses to decide rows by one.
-//! 6. [`maintain`] says how the stored table follows: `recompute` runs the query and compares,
+//! 6. [`maintain`] derives from the optimized plan how the stored table follows the changes of what
+//!    the query reads, and says what that costs; `recompute` runs the query in full and compares,
 //!    `images` rewrites a snapshot's query to run over every transaction's last image of a key.
 //! 7. [`materialize`] folds those images into SCD2 versions.
 //! 8. What leaves is a [`change::ChangeBatch`]: rows with weight -1 and +1. [`rows`] tells rows apart,

@@ -92,6 +92,7 @@ fn settings(folder: &tempfile::TempDir, clock: &ManualClock) -> Settings {
     Settings {
         lake: LakeOptions::at(folder.path().display().to_string()),
         envelope: envelope::options::Options::default(),
+        proof: freshet::transform::options::ProofOptions::default(),
         checkpoint: checkpoint::options::Options::default(),
         clock: Arc::new(clock.clone()),
     }

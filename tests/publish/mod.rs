@@ -5,7 +5,7 @@
 //! - `rules`: targets that are not ours, keys and columns, zombies, two instances.
 //! - `beside`: RAW, history that is taken over, a local file, logins and setup.
 
-mod bank;
+pub mod bank;
 mod beside;
 mod faults;
 mod readers;

@@ -87,6 +87,7 @@ impl Stage {
         let settings = Settings {
             lake: LakeOptions::at(self.folder.path().display().to_string()),
             envelope: envelope::options::Options::default(),
+            proof: freshet::transform::options::ProofOptions::default(),
             checkpoint: checkpoint::options::Options::default(),
             clock: Arc::new(self.clock.clone()),
         };

@@ -52,6 +52,10 @@ pub enum Command {
     Status(Status),
     /// Ask the lake, as of its last epoch
     Sql(Sql),
+    /// Show how models follow their inputs, what that costs, and what stands in the way
+    Explain(Explain),
+    /// Recompute models from what they read and compare with what is stored
+    Prove(Prove),
     /// Run captured records (kcat -J) through the line into a lake of their own
     Replay(Replay),
     /// Push finished marts to a warehouse, set one up, compare it with the lake
@@ -69,6 +73,43 @@ pub enum Command {
     Bench(Bench),
     /// Run a Snowflake to try things on: on this machine, in memory, for pushes and plain queries
     Emulator(Emulator),
+}
+
+/// `freshet explain`
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// The model [default: all of them]
+    #[arg(value_name = "MODEL")]
+    pub model: Option<String>,
+    /// Exit 1 if a model costs everything at each change, or more than it did
+    #[arg(long)]
+    pub strict: bool,
+    /// What it cost before: an earlier `freshet explain --json` [default: the lake's last epoch]
+    #[arg(long, value_name = "FILE")]
+    pub against: Option<PathBuf>,
+    /// The dbt project [default: that of the configuration, else the bank's, which is built in]
+    #[arg(long, value_name = "DIR")]
+    pub models: Option<PathBuf>,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `freshet prove`
+#[derive(Debug, Args)]
+pub struct Prove {
+    /// The model [default: every source, snapshot and model]
+    #[arg(value_name = "MODEL")]
+    pub model: Option<String>,
+    /// A folder or s3://bucket/prefix [default: that of the configuration]
+    #[arg(long, value_name = "URL")]
+    pub lake: Option<String>,
+    /// The dbt project [default: that of the configuration, else the bank's, which is built in]
+    #[arg(long, value_name = "DIR")]
+    pub models: Option<PathBuf>,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `freshet demo`

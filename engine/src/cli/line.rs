@@ -115,7 +115,8 @@ impl Line<'_> {
         let spill = Spill::new(&self.epoch.spill_dir);
         let clock: Arc<dyn Clock> = self.settings.clock.clone();
         let cutting = Cutting::new(cutter, reader, clock, self.random, spill, self.ahead);
-        let mut driver = Driver { pipeline, stop: self.stop.clone(), watcher };
+        let timer = std::time::Duration::from_millis(self.epoch.timer_ms);
+        let mut driver = Driver { pipeline, stop: self.stop.clone(), timer, watcher };
         driver.run(cutting, until).await
     }
 }

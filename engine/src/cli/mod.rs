@@ -9,9 +9,11 @@ pub mod bench;
 pub mod demo;
 mod desk;
 pub mod emulator;
+mod explain;
 pub mod generate;
 pub mod line;
 pub mod outside;
+mod prove;
 pub mod publish;
 mod publish_print;
 pub mod query;
@@ -73,6 +75,14 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode> {
             log(quiet);
             let lake = line::lake_options(options.lake.as_deref(), config)?;
             query::run(&lake, options).await
+        }
+        Command::Explain(options) => {
+            log(quiet);
+            explain::run(options, config).await
+        }
+        Command::Prove(options) => {
+            log(quiet);
+            prove::run(options, config).await
         }
         Command::Publish(command) => {
             log(quiet);

@@ -43,6 +43,7 @@ pub async fn run(options: &Replay) -> Result<ExitCode> {
         settings: Settings {
             lake: LakeOptions::at(options.lake.display().to_string()),
             envelope: envelope::options::Options::default(),
+            proof: crate::transform::options::ProofOptions::default(),
             checkpoint: checkpoint::options::Options::default(),
             clock: Arc::new(SystemClock),
         },

@@ -95,6 +95,7 @@ async fn run(
         settings: Settings {
             lake: config.lake.clone(),
             envelope: config.envelope.clone(),
+            proof: config.proof,
             checkpoint: config.checkpoint.clone(),
             clock: Arc::new(SystemClock),
         },

@@ -28,7 +28,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
-use crate::{checkpoint, connector, envelope, epoch, lake, publish, source};
+use crate::{checkpoint, connector, envelope, epoch, lake, publish, source, transform};
 
 pub use literal::refuse_text;
 
@@ -52,6 +52,9 @@ pub struct Config {
     /// The dbt project.
     #[serde(default)]
     pub models: models::ModelsOptions,
+    /// How much proving may take.
+    #[serde(default)]
+    pub proof: transform::options::ProofOptions,
     /// The lease and what recovery keeps.
     #[serde(default)]
     pub checkpoint: checkpoint::options::Options,

@@ -18,6 +18,9 @@ pub struct Options {
     pub idle_partition_ms: u64,
     /// Bytes of waiting records above which partitions that nobody waits for are paused.
     pub buffer_bytes_max: usize,
+    /// Milliseconds without an epoch after which an empty one is made, where rows of a model come and
+    /// go by time alone.
+    pub timer_ms: u64,
     /// The folder for records of a transaction that is larger than the buffer; empty for the
     /// system's own.
     pub spill_dir: String,
@@ -31,6 +34,7 @@ impl Default for Options {
             age_max_ms: 1_000,
             idle_partition_ms: 5_000,
             buffer_bytes_max: 256 << 20,
+            timer_ms: 10_000,
             spill_dir: String::new(),
         }
     }

@@ -159,11 +159,7 @@ impl Stored for Moment<'_> {
         self.table.rows()
     }
 
-    fn all(
-        &self,
-        columns: &[usize],
-        when: When,
-    ) -> freshet_sql::error::Result<Vec<RecordBatch>> {
+    fn all(&self, columns: &[usize], when: When) -> freshet_sql::error::Result<Vec<RecordBatch>> {
         let mut all = Vec::new();
         for (number, file) in &self.table.files {
             if self.is_of(*number, when) && file.live_rows() > 0 {

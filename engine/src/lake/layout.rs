@@ -53,6 +53,19 @@ pub fn imported(snapshot: &str) -> String {
     format!("_freshet/imported/{snapshot}.parquet")
 }
 
+/// A proof's findings: both versions of what differs.
+pub fn proofs(name: &str, epoch: u64) -> String {
+    format!("_freshet/proofs/{name}/epoch-{epoch:010}")
+}
+
+/// Models that a proof found wrong and that are still to be made anew, one object each.
+pub const REPAIRS: &str = "_freshet/repairs";
+
+/// The wish that a model be made anew.
+pub fn repair(name: &str) -> String {
+    format!("{REPAIRS}/{name}.txt")
+}
+
 /// Why nothing is published for now, one object each.
 pub fn holds(target: &str) -> String {
     format!("_freshet/publish/{target}/holds")

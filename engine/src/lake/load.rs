@@ -13,11 +13,12 @@ use url::Url;
 use super::commit::{DataChange, FileEntry, Identity};
 use super::index::Place;
 use super::parquet::decode;
+use super::ranges::Ranges;
 use super::store::Store;
 use super::table::{LiveFile, Table, TableSpec};
+use super::tables::Standing;
 use super::vector;
 use crate::error::{Error, Result};
-use freshet_sql::digest;
 
 /// A table as its log has it.
 #[derive(Debug, Clone)]
@@ -76,6 +77,25 @@ pub async fn read(store: &Store, table: &str, version: Option<u64>) -> Result<Lo
 /// If it was written under other columns it comes back empty: its next entry says the new columns
 /// and removes the old files, and whoever asked makes its rows anew.
 pub async fn table(store: &Store, spec: TableSpec, version: u64) -> Result<Table> {
+    let mut table = unchecked(store, spec, version).await?;
+    table.ranges = Ranges::of(&table.scan()?, &table.hasher, &table.spec.digest)?;
+    Ok(table)
+}
+
+/// The same as a decision says that it stands: its digests are those that were kept by the changes,
+/// which proofs compare.
+pub async fn standing(store: &Store, spec: TableSpec, at: &Standing) -> Result<Table> {
+    let Some(ranges) = at.ranges.as_deref().and_then(Ranges::decode) else {
+        return table(store, spec, at.version).await;
+    };
+    let mut table = unchecked(store, spec, at.version).await?;
+    if !table.is_restarted() {
+        table.ranges = ranges;
+    }
+    Ok(table)
+}
+
+async fn unchecked(store: &Store, spec: TableSpec, version: u64) -> Result<Table> {
     let loaded = read(store, &spec.path, Some(version)).await?;
     let same = loaded.schema.fields() == spec.schema.fields();
     let mut table = Table::fresh(spec);
@@ -105,16 +125,12 @@ async fn take_file(store: &Store, table: &mut Table, entry: FileEntry) -> Result
     let number = table.next_file;
     table.next_file += 1;
     table.index.reserve(rows.num_rows());
-    let mut live = Vec::with_capacity(rows.num_rows());
     for (row, identity) in table.hasher.hashes(&rows)?.into_iter().enumerate() {
         let row = u32::try_from(row).map_err(|_| Error::corrupt("a file over 2^32 rows"))?;
         if !gone.contains(row) {
             table.index.insert(identity, Place { file: number, row });
-            live.push(u64::from(row));
         }
     }
-    let living = freshet_sql::change::take_rows(&rows, live)?;
-    table.digest = table.digest.wrapping_add(digest::digest(&living, &table.spec.digest)?);
     let mut file = LiveFile::new(entry.path, rows, DataChange::Rows);
     file.size = entry.size;
     file.gone = gone;

@@ -18,6 +18,7 @@ pub mod layout;
 pub mod load;
 pub mod options;
 pub mod parquet;
+pub mod ranges;
 pub mod raw;
 pub mod read;
 pub mod store;

@@ -12,7 +12,6 @@ use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use deltalake::kernel::DeletionVectorDescriptor;
 use freshet_sql::change::ChangeBatch;
-use freshet_sql::digest;
 use freshet_sql::maintain::recompute::StoredRows;
 use freshet_sql::rows::RowHasher;
 use hashbrown::HashSet;
@@ -22,6 +21,7 @@ use super::commit::{self, Actions, DataChange, FileEntry, Identity, Stamp};
 use super::index::{Place, RowIndex};
 use super::keys::KeyIndexes;
 use super::parquet::{Effort, encode};
+use super::ranges::Ranges;
 use super::vector;
 use crate::error::{Error, Result};
 
@@ -78,7 +78,10 @@ impl LiveFile {
     }
 
     /// Some columns of the live rows.
-    pub(super) fn live_columns(&self, columns: &[usize]) -> freshet_sql::error::Result<RecordBatch> {
+    pub(super) fn live_columns(
+        &self,
+        columns: &[usize],
+    ) -> freshet_sql::error::Result<RecordBatch> {
         let some = self.rows.project(columns)?;
         self.living(&some).map_err(|e| freshet_sql::error::Error::Bug(e.to_string()))
     }
@@ -121,7 +124,7 @@ pub struct Table {
     /// Files from this one on came in the running epoch.
     pub(super) first_new_file: u32,
     pub(super) index: RowIndex,
-    pub(super) digest: u64,
+    pub(super) ranges: Ranges,
     pub(super) hasher: RowHasher,
     dropped: Vec<(FileEntry, DataChange)>,
 }
@@ -137,7 +140,7 @@ impl Table {
             next_file: 0,
             first_new_file: 0,
             index: RowIndex::default(),
-            digest: 0,
+            ranges: Ranges::default(),
             hasher,
             dropped: Vec::new(),
         }
@@ -155,12 +158,55 @@ impl Table {
 
     /// Live rows.
     pub fn rows(&self) -> usize {
-        self.index.len()
+        self.files.values().map(LiveFile::live_rows).sum()
     }
 
     /// The digest of its live rows.
     pub fn digest(&self) -> u64 {
-        self.digest
+        self.ranges.digest()
+    }
+
+    /// The same by ranges of the identity.
+    pub fn ranges(&self) -> Ranges {
+        self.ranges
+    }
+
+    /// The table as it is now, for a look beside the epochs: its rows are shared, and nothing of it
+    /// can be found by identity before [`Table::reindex`].
+    pub fn pinned(&self) -> Self {
+        let files = self.files.iter().filter(|(_, f)| f.live_rows() > 0).map(|(number, file)| {
+            let mut copy = LiveFile::new(file.path.clone(), file.rows.clone(), file.change);
+            copy.gone.clone_from(&file.gone);
+            (*number, copy)
+        });
+        Self {
+            files: files.collect(),
+            next_file: self.next_file,
+            first_new_file: self.next_file,
+            ranges: self.ranges,
+            ..Self::fresh(self.spec.clone())
+        }
+    }
+
+    /// Makes a pinned table's rows findable.
+    pub fn reindex(&mut self) -> Result<()> {
+        self.index = RowIndex::default();
+        for (number, file) in &self.files {
+            for (row, identity) in self.hasher.hashes(&file.rows)?.into_iter().enumerate() {
+                let row = u32::try_from(row).map_err(|_| Error::bug("a file over 2^32 rows"))?;
+                if !file.gone.contains(row) {
+                    self.index.insert(identity, Place { file: *number, row });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether rows that should be the table's are, without finding one.
+    pub fn equals(&self, rows: &[RecordBatch]) -> Result<bool> {
+        let fresh = Ranges::of(rows, &self.hasher, &self.spec.digest)?;
+        let count: usize = rows.iter().map(RecordBatch::num_rows).sum();
+        Ok(count == self.rows() && fresh == self.ranges)
     }
 
     /// The latest version; `None` before its first entry.
@@ -199,7 +245,7 @@ impl Table {
         if change.is_empty() {
             return Ok(());
         }
-        self.digest = digest::advance(self.digest, change, &self.spec.digest)?;
+        self.ranges.change(change, &self.hasher, &self.spec.digest)?;
         for identity in self.hasher.hashes(&change.removed)? {
             let place = self.index.take(identity).ok_or_else(|| {
                 Error::bug(format!("a change of \"{}\" retracts a row it lacks", self.spec.path))

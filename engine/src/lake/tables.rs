@@ -61,6 +61,9 @@ pub struct Standing {
     /// The order-free digest of its rows, as hexadecimal; absent for append-only tables.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
+    /// The same by ranges of the key, one after another; it adds up to the digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ranges: Option<String>,
 }
 
 impl Tables {
@@ -107,14 +110,17 @@ impl Tables {
         let mut all = BTreeMap::new();
         for table in self.raw.values().chain([&self.dead]) {
             if let Some(version) = table.version() {
-                let standing = Standing { version, rows: table.rows() as u64, digest: None };
+                let rows = table.rows() as u64;
+                let standing = Standing { version, rows, digest: None, ranges: None };
                 all.insert(table.path().to_owned(), standing);
             }
         }
         for table in self.source.values().chain(self.models.values()) {
             if let Some(version) = table.version() {
                 let digest = Some(format!("{:016x}", table.digest()));
-                let standing = Standing { version, rows: table.rows() as u64, digest };
+                let ranges = Some(table.ranges().encode());
+                let rows = table.rows() as u64;
+                let standing = Standing { version, rows, digest, ranges };
                 all.insert(table.path().to_owned(), standing);
             }
         }

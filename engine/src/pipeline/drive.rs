@@ -14,6 +14,7 @@ use super::shares::{self, Share};
 use crate::checkpoint::decide::Decided;
 use crate::checkpoint::decision::Decision;
 use crate::epoch::content::Epoch;
+use crate::epoch::loading::Phase;
 use crate::error::{Error, Result};
 
 /// An epoch in hand is given up this long after the stop: it was not decided, so nothing is lost.
@@ -34,6 +35,8 @@ pub struct Driver<'d> {
     pub pipeline: &'d mut Pipeline,
     /// Set to end the run.
     pub stop: watch::Receiver<bool>,
+    /// After so long without an epoch an empty one is made, where rows change by time alone.
+    pub timer: Duration,
     /// Told how it goes.
     pub watcher: &'d mut (dyn FnMut(Progress<'_>) + Send),
 }
@@ -53,7 +56,7 @@ impl Driver<'_> {
         let runtime = Handle::current();
         let task =
             tokio::task::spawn_blocking(move || runtime.block_on(cutting.run(until, out, told)));
-        let outcome = self.take_epochs(epochs, read).await;
+        let outcome = self.take_epochs(epochs, read, until).await;
         task.await.map_err(|_| Error::bug("cutting epochs ended in a panic"))?;
         outcome
     }
@@ -63,8 +66,11 @@ impl Driver<'_> {
         &mut self,
         mut epochs: mpsc::Receiver<Result<Epoch>>,
         mut read: watch::Receiver<ReadSoFar>,
+        until: Until,
     ) -> Result<Decided> {
         let mut stop = self.stop.clone();
+        let by_time = until == Until::Stopped && self.pipeline.changes_by_time();
+        let mut last = Instant::now();
         loop {
             if *stop.borrow() {
                 return Ok(Decided::Ours);
@@ -80,6 +86,15 @@ impl Driver<'_> {
                     if self.step(&epoch?).await? == Decided::Overtaken {
                         return Ok(Decided::Overtaken);
                     }
+                    last = Instant::now();
+                }
+                () = tokio::time::sleep_until((last + self.timer).into()), if by_time => {
+                    if let Some(state) = self.pipeline.cut_state().filter(|s| s.phase == Phase::Done)
+                        && self.step(&Epoch::empty(state)).await? == Decided::Overtaken
+                    {
+                        return Ok(Decided::Overtaken);
+                    }
+                    last = Instant::now();
                 }
                 Ok(()) = read.changed() => {
                     shares::add(Share::Starved, since);

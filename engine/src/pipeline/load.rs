@@ -3,16 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use freshet_sql::project::Project;
+use futures::{StreamExt, TryStreamExt, stream};
 
 use super::catalog::Catalog;
 use crate::checkpoint::decision::Decision;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::lake::append::AppendTable;
 use crate::lake::dedupe::Window;
 use crate::lake::parquet::decode;
 use crate::lake::store::Store;
-use crate::lake::table::Table;
-use crate::lake::tables::Tables;
+use crate::lake::table::{Table, TableSpec};
+use crate::lake::tables::{Standing, Tables};
 use crate::lake::{dead, layout, load, raw};
 use crate::transform::plan::Planned;
 
@@ -45,12 +46,12 @@ pub async fn open(
     let version = |path: &str| standing.get(path).map(|s| s.version);
     let mut tables = Tables::default();
     let mut stale_sources = BTreeSet::new();
+    let sources = catalog.iter().map(|(_, source)| source.spec());
+    let models = planned.models.iter().map(|model| model.spec.clone());
+    let mut loaded = load_tables(store, sources.chain(models), &standing).await?;
     for (_, source) in catalog.iter() {
         let spec = source.spec();
-        let table = match version(&spec.path) {
-            Some(at) => load::table(store, spec.clone(), at).await?,
-            None => Table::fresh(spec.clone()),
-        };
+        let table = loaded.remove(&spec.path).unwrap_or_else(|| Table::fresh(spec.clone()));
         let has_raw = version(&layout::raw(&source.folder)).is_some();
         if table.version().is_some() && table.is_restarted() || table.version().is_none() && has_raw
         {
@@ -70,7 +71,7 @@ pub async fn open(
         let path = layout::DEAD_LETTERS.to_owned();
         tables.dead = AppendTable::load(store, path, dead::schema(), None, at).await?;
     }
-    let forced = load_models(store, &planned, &mut tables, last).await?;
+    let forced = take_models(store, &planned, &mut tables, loaded, last).await?;
     let window = fill_window(store, &tables, catalog, dedupe_events).await?;
     Ok(Opened { tables, planned, window, forced, stale_sources })
 }
@@ -92,10 +93,33 @@ fn digest_of(body: &[u8]) -> u64 {
     freshet_sql::digest::lower64(body)
 }
 
-async fn load_models(
+/// Tables that are decoded and indexed at a time: each takes a core.
+const LOADED_AT_ONCE: usize = 2;
+
+/// Those of these tables that the decision names, by path; each in a task of its own.
+async fn load_tables(
+    store: &Store,
+    specs: impl Iterator<Item = TableSpec>,
+    standing: &BTreeMap<String, Standing>,
+) -> Result<BTreeMap<String, Table>> {
+    let known = specs.filter_map(|spec| Some((spec.clone(), standing.get(&spec.path)?.clone())));
+    let known: Vec<(TableSpec, Standing)> = known.collect();
+    let load = |(spec, at): (TableSpec, Standing)| {
+        let store = store.clone();
+        let task = tokio::spawn(async move { load::standing(&store, spec, &at).await });
+        async move { task.await.map_err(|_| Error::bug("loading a table ended in a panic"))? }
+    };
+    let tables: Vec<Table> =
+        stream::iter(known).map(load).buffer_unordered(LOADED_AT_ONCE).try_collect().await?;
+    Ok(tables.into_iter().map(|table| (table.path().to_owned(), table)).collect())
+}
+
+/// The models' tables, and which of them must be made anew.
+async fn take_models(
     store: &Store,
     planned: &Planned,
     tables: &mut Tables,
+    mut loaded: BTreeMap<String, Table>,
     last: Option<&Decision>,
 ) -> Result<BTreeSet<String>> {
     let mut forced = BTreeSet::new();
@@ -103,14 +127,12 @@ async fn load_models(
         .map(|d| d.models.iter().map(|m| (m.name.as_str(), m.fingerprint.as_str())).collect())
         .unwrap_or_default();
     for model in &planned.models {
-        let at = last.and_then(|d| d.tables.get(&model.spec.path)).map(|s| s.version);
-        let table = match at {
-            Some(at) => load::table(store, model.spec.clone(), at).await?,
-            None => Table::fresh(model.spec.clone()),
-        };
+        let table = loaded.remove(&model.spec.path);
+        let table = table.unwrap_or_else(|| Table::fresh(model.spec.clone()));
         if known.get(model.name.as_str()) != Some(&model.fingerprint.as_str())
             || table.is_restarted()
             || table.version().is_none()
+            || store.get(&layout::repair(&model.name)).await?.is_some()
         {
             forced.insert(model.name.clone());
         }

@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
+
 use super::Pipeline;
 use super::catalog::SourceTable;
 use super::rebuild::{numbered, replay};
@@ -24,8 +26,11 @@ use crate::lake::current::{Resolved, resolve};
 use crate::lake::dead::{self, DeadLetter};
 use crate::lake::tables::upload;
 use crate::lake::{append::AppendTable, changelog, layout, raw};
+use crate::publish::cursor;
+use crate::publish::target::TARGETS;
 use crate::source::record::Record;
 use crate::transform::plan::{Planned, PlannedModel};
+use crate::transform::proof::Proof;
 use crate::transform::run::{Input, Output};
 use freshet_sql::change::ChangeBatch;
 use freshet_sql::rows::RowHasher;
@@ -46,7 +51,8 @@ impl Pipeline {
         self.tables.compact(&self.store, self.lake.merge_files, number).await?;
         shares::add(Share::Compact, since);
         let tables = by_table(&epoch.changes);
-        let mut input = Input { epoch: number, time_us, ..Input::default() };
+        let before_us = if before == i64::MIN { time_us } else { before };
+        let mut input = Input { epoch: number, time_us, before_us, ..Input::default() };
         input.commit_us = epoch.last_commit_us.unwrap_or(time_us);
         let mut letters: Vec<DeadLetter> = epoch.dead.clone();
         for (name, changes) in &tables {
@@ -66,7 +72,10 @@ impl Pipeline {
         self.tables.dead.append(&letter_rows, None, number)?;
         self.count(epoch, letters.len() as u64);
         let since = Instant::now();
-        let output = self.transform(&mut input, epoch.loading).await?;
+        let mut output = self.transform(&mut input, epoch.loading).await?;
+        for model in &mut output.models {
+            model.proved = self.proving.proved().get(&model.name).copied();
+        }
         shares::add(Share::Transform, since);
         failpoint::hit("transformed");
         let changes =
@@ -87,6 +96,16 @@ impl Pipeline {
             publisher.committed(&decision, &changes);
         }
         self.tending.start(&self.store, &decision);
+        self.repaired(&input).await?;
+        let loaded = epoch.loading == Loading::Done;
+        if loaded
+            && let Some(found) = self
+                .proving
+                .tick(&self.planned, &self.tables, decision.epoch, decision.time_us)
+                .await
+        {
+            self.disproved(&found).await?;
+        }
         self.last = Some(decision);
         self.stop_if_all_bad(epoch, letters.len())?;
         Ok(Decided::Ours)
@@ -150,6 +169,42 @@ impl Pipeline {
         }
         for column in resolved.found.undeclared {
             self.warn_undeclared_column(name, column);
+        }
+        Ok(())
+    }
+
+    /// Whether rows of some model or test come and go by time alone, now that all are built.
+    pub fn changes_by_time(&self) -> bool {
+        self.planned.models.iter().any(|m| m.lineage.by_time)
+            || self.planned.tests.iter().any(|t| t.by_time)
+    }
+
+    /// A proof does not hold: both versions are kept, targets are held, the model is made anew.
+    async fn disproved(&mut self, found: &Proof) -> Result<()> {
+        let why = format!("epoch {}: {}", found.epoch, found.summary());
+        tracing::error!(model = found.name, epoch = found.epoch, "{why}; it is made anew");
+        upload(&self.store, found.files()?).await?;
+        for target in TARGETS {
+            let name = format!("proof-{}", found.name);
+            cursor::hold(&self.store, target, &name, Some(&why)).await?;
+        }
+        self.store.put(&layout::repair(&found.name), Bytes::from(why)).await?;
+        self.forced.insert(found.name.clone());
+        Ok(())
+    }
+
+    /// Models that were made anew equal their recompute: what held them is over.
+    async fn repaired(&mut self, input: &Input) -> Result<()> {
+        for name in &input.forced {
+            let path = layout::repair(name);
+            if self.store.get(&path).await?.is_none() {
+                continue;
+            }
+            for target in TARGETS {
+                cursor::hold(&self.store, target, &format!("proof-{name}"), None).await?;
+            }
+            self.store.delete(&path).await?;
+            tracing::info!(model = name, "made anew after a proof that did not hold");
         }
         Ok(())
     }

@@ -32,6 +32,7 @@ pub async fn change(
     maintained: &Maintained,
     view: &View<'_>,
     hasher: &RowHasher,
+    before_us: i64,
 ) -> Result<Followed> {
     if let Some((name, changed, rows)) = view.most_changed()
         && changed > SMALL_CHANGE
@@ -42,7 +43,7 @@ pub async fn change(
         )));
     }
     let limit = view.rows().max(REACHED_ROWS_MIN);
-    Ok(match maintained.change(session, view, hasher, limit).await? {
+    Ok(match maintained.change(session, view, hasher, before_us, limit).await? {
         Outcome::Change(change, rows_read) => Followed::Change(change, rows_read),
         Outcome::Full(why) => Followed::Full(why),
     })

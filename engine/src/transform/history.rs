@@ -98,9 +98,7 @@ pub async fn follow_change(
 }
 
 fn two_rows_of_one_key() -> Error {
-    Error::failed(
-        "a snapshot's query has two rows of one unique key; make its unique_key unique",
-    )
+    Error::failed("a snapshot's query has two rows of one unique key; make its unique_key unique")
 }
 
 /// Folds all of a source's events onto the history that was taken over. A key that is open there and

@@ -7,7 +7,9 @@
 
 pub mod follow;
 pub mod history;
+pub mod options;
 pub mod plan;
+pub mod proof;
 pub mod report;
 pub mod run;
 pub mod tests;

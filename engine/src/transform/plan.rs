@@ -9,11 +9,11 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::logical_expr::LogicalPlan;
 use freshet_sql::error::Location;
-use freshet_sql::lineage::{Lineage, lineage};
 use freshet_sql::lineage::reads_time_anywhere as reads_time;
-use freshet_sql::maintain::Maintained;
+use freshet_sql::lineage::{Lineage, lineage};
 use freshet_sql::maintain::images::{PerImage, SEQ, per_image};
 use freshet_sql::maintain::keys::KeyExprs;
+use freshet_sql::maintain::{Cost, Maintained};
 use freshet_sql::materialize::snapshot::{SnapshotSpec, Strategy};
 use freshet_sql::plan::failure::PlanFailure;
 use freshet_sql::plan::live::LiveTable;
@@ -53,6 +53,8 @@ pub struct PlannedModel {
     pub query: Prepared,
     /// How its query follows what it reads.
     pub maintained: Maintained,
+    /// What a change costs at worst.
+    pub cost: Cost,
     /// What the lake stores.
     pub spec: TableSpec,
     /// Audit columns, and whether rows change by time alone.
@@ -245,6 +247,7 @@ impl Planner<'_> {
             inputs: model.depends_on.clone(),
             fingerprint: format!("{:016x}", model.fingerprint),
             live: self.session.add(&model.name, schema)?,
+            cost: maintained.explain().cost(),
             query,
             maintained,
             spec,

@@ -1,5 +1,6 @@
 //! What an epoch did with each model and test: stored with the decision, shown by status.
 
+use freshet_sql::maintain::Cost;
 use serde::{Deserialize, Serialize};
 
 /// How a model was brought up to date.
@@ -31,6 +32,12 @@ pub struct ModelReport {
     pub fingerprint: String,
     /// How it was brought up to date.
     pub mode: Mode,
+    /// What a change of its inputs costs at worst, as `freshet explain` says; absent in old epochs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Cost>,
+    /// The last epoch for which a recompute from its inputs gave what was stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proved: Option<u64>,
     /// Why that way, where it is not plain.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,

@@ -27,6 +27,8 @@ pub struct Input {
     pub epoch: u64,
     /// The epoch's time, microseconds since 1970 UTC.
     pub time_us: i64,
+    /// The time of the epoch before.
+    pub before_us: i64,
     /// The last source commit in it; the epoch's time where there is none.
     pub commit_us: i64,
     /// What changed in the sources' current rows, by relation.
@@ -100,6 +102,8 @@ impl Planned {
                 layer: model.layer.clone(),
                 fingerprint: model.fingerprint.clone(),
                 mode: made.mode,
+                cost: Some(model.cost),
+                proved: None,
                 reason: made.reason,
                 rows: table.rows() as u64,
                 rows_in,
@@ -127,13 +131,12 @@ impl Planned {
         }
         let why = if forced {
             "made anew".to_owned()
-        } else if model.lineage.by_time {
-            "its rows depend on the epoch's time".to_owned()
-        } else if !touched {
+        } else if !touched && !model.lineage.by_time {
             return Ok(Made::unchanged());
         } else {
             let table = stored(tables, model)?;
-            match follow::change(&self.session, &model.maintained, view, table.hasher()).await? {
+            let (hasher, before) = (table.hasher(), input.before_us);
+            match follow::change(&self.session, &model.maintained, view, hasher, before).await? {
                 Followed::Change(change, rows_read) => match table.as_stored(change)? {
                     Some(change) => {
                         let mode = Mode::Follow;
@@ -199,7 +202,9 @@ impl Planned {
         let own = Moment { table, change: None };
         let queries = match &snapshot.images {
             Ok(queries) => queries,
-            Err(reason) => return self.by_epochs(model, snapshot, tables, view, input, reason).await,
+            Err(reason) => {
+                return self.by_epochs(model, snapshot, tables, view, input, reason).await;
+            }
         };
         let relation = self
             .sources
@@ -220,7 +225,8 @@ impl Planned {
             return Ok(Made::unchanged());
         };
         let change =
-            super::history::follow(&self.session, snapshot, queries, relation, images, &own).await?;
+            super::history::follow(&self.session, snapshot, queries, relation, images, &own)
+                .await?;
         Ok(Made::by(Mode::Images, "", change))
     }
 
@@ -241,9 +247,11 @@ impl Planned {
         let table = stored(tables, model)?;
         let own = Moment { table, change: None };
         let epoch = i64::try_from(input.epoch).unwrap_or(i64::MAX);
-        if !forced && !model.lineage.by_time {
+        if !forced {
             let hasher = RowHasher::all_but(&snapshot.spec.query, &model.lineage.audit);
-            let made = follow::change(&self.session, &model.maintained, view, &hasher).await?;
+            let before = input.before_us;
+            let made =
+                follow::change(&self.session, &model.maintained, view, &hasher, before).await?;
             if let Followed::Change(change, rows_read) = made {
                 let change = follow_change(snapshot, &change, &own, input.commit_us, epoch).await?;
                 return Ok(Made { rows_read, ..Made::by(Mode::EpochEnd, reason, change) });
@@ -259,7 +267,7 @@ impl Planned {
 }
 
 /// The rows of a history that was taken over which no event has changed.
-fn untouched(
+pub fn untouched(
     base: &[RecordBatch],
     change: &ChangeBatch,
     hasher: &RowHasher,

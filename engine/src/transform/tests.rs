@@ -33,12 +33,12 @@ pub async fn run(
         let started = Instant::now();
         let made_anew = test.inputs.iter().any(|i| anew.contains(i.name()));
         let failures = match known {
-            Some(known) if !made_anew && !test.by_time => {
-                if view.changed_rows() == 0 {
+            Some(known) if !made_anew => {
+                if view.changed_rows() == 0 && !test.by_time {
                     reports.push(TestReport { micros: 0, ..known.clone() });
                     continue;
                 }
-                followed(planned, tables, test, &view, known.failures).await?
+                followed(planned, tables, test, &view, (known.failures, input.before_us)).await?
             }
             _ => counted(planned, tables, test, &view).await?,
         };
@@ -65,12 +65,12 @@ async fn followed(
     tables: &Tables,
     test: &PlannedTest,
     view: &View<'_>,
-    before: u64,
+    (before, before_us): (u64, i64),
 ) -> Result<u64> {
     let schema = test.query.schema();
     let hasher = RowHasher::all_but(&schema, &[]);
     if let Followed::Change(change, _) =
-        follow::change(&planned.session, &test.maintained, view, &hasher).await?
+        follow::change(&planned.session, &test.maintained, view, &hasher, before_us).await?
     {
         let after = before + change.added.num_rows() as u64;
         if let Some(after) = after.checked_sub(change.removed.num_rows() as u64) {

@@ -41,6 +41,7 @@ impl Finder<'_> {
                 Ok(Access::Everything { node, check, why })
             }
             Op::Filter { input, .. } => self.through(node, *input, key, Some(key.to_vec())),
+            Op::Timed(op) => self.through(node, op.input, key, Some(key.to_vec())),
             Op::Rename { input } => {
                 self.through(node, *input, key, self.renamed(node, *input, key))
             }
@@ -76,9 +77,7 @@ impl Finder<'_> {
                 }
             }
             Op::Window(op) => self.window(node, key, op.input),
-            Op::Whole { why, .. } => {
-                self.everything(node, key, why.construct, &why.detail)
-            }
+            Op::Whole { why, .. } => self.everything(node, key, why.construct, &why.detail),
         }
     }
 
@@ -116,7 +115,13 @@ impl Finder<'_> {
         replaced(key, &self.nodes[node].schema, |i| Some(column(below, i)))
     }
 
-    fn join(&self, node: usize, key: &[Expr], kind: JoinType, inputs: [usize; 2]) -> Result<Access> {
+    fn join(
+        &self,
+        node: usize,
+        key: &[Expr],
+        kind: JoinType,
+        inputs: [usize; 2],
+    ) -> Result<Access> {
         let schema = &self.nodes[node].schema;
         let check = KeyExprs::new(self.state, key, schema)?;
         let left_width = self.nodes[inputs[0]].schema.fields().len();
@@ -130,11 +135,11 @@ impl Finder<'_> {
             };
             let below = &self.nodes[input].schema;
             let width = below.fields().len();
-            let of_side = |i: usize| {
-                (i >= offset && i < offset + width).then(|| column(below, i - offset))
-            };
+            let of_side =
+                |i: usize| (i >= offset && i < offset + width).then(|| column(below, i - offset));
             // What a padded row has there must be null, so that it can be told from the others.
-            let padded = pads(kind, *first);
+            let padded =
+                pads(kind, *first) && !super::mutated("access: a padded side's value is its own");
             let mut parts = Vec::new();
             let mut rest = Vec::new();
             for (at, part) in key.iter().enumerate() {
@@ -166,11 +171,12 @@ impl Finder<'_> {
             return self.everything(node, key, Construct::DerivedKey, &made.label);
         };
         let by = common_partition(&plan.window_expr);
-        let within = inner.iter().flat_map(Expr::column_refs).all(|c| {
-            by.iter().any(|p| matches!(p, Expr::Column(p) if p == c))
-        });
+        let within = inner
+            .iter()
+            .flat_map(Expr::column_refs)
+            .all(|c| by.iter().any(|p| matches!(p, Expr::Column(p) if p == c)));
         let access = self.access(input, &inner)?;
-        if within {
+        if within || super::mutated("access: any key is a partition") {
             return Ok(Access::Within { node, input: Box::new(access) });
         }
         let check = KeyExprs::new(self.state, key, &made.schema)?;

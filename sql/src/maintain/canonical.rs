@@ -11,16 +11,30 @@ use arrow::row::{RowConverter, SortField};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::logical_expr::expr::{AggregateFunction, WindowFunction};
 use datafusion::logical_expr::{
-    Aggregate, Expr, ExprSchemable, LogicalPlan, Window, WindowFrameUnits,
-    WindowFunctionDefinition,
+    Aggregate, Expr, ExprSchemable, LogicalPlan, Window, WindowFrameUnits, WindowFunctionDefinition,
 };
 
 use crate::error::Result;
 
 /// Functions that give the same for their rows in any order, floats apart.
 const ORDERLESS: [&str; 17] = [
-    "count", "sum", "min", "max", "avg", "mean", "bool_and", "bool_or", "bit_and", "bit_or",
-    "bit_xor", "median", "approx_distinct", "grouping", "every", "any", "approx_median",
+    "count",
+    "sum",
+    "min",
+    "max",
+    "avg",
+    "mean",
+    "bool_and",
+    "bool_or",
+    "bit_and",
+    "bit_or",
+    "bit_xor",
+    "median",
+    "approx_distinct",
+    "grouping",
+    "every",
+    "any",
+    "approx_median",
 ];
 /// Functions of a row's place among those of its partition: frames and peers mean nothing to them.
 const PLACED: [&str; 4] = ["row_number", "ntile", "lag", "lead"];
@@ -36,7 +50,8 @@ pub(super) fn depends_on_order(node: &Aggregate) -> bool {
 fn call_depends_on_order(call: &AggregateFunction, node: &Aggregate) -> bool {
     let name = call.func.name();
     let adds = matches!(name, "sum" | "avg" | "mean");
-    !ORDERLESS.contains(&name) || (adds && call.params.args.iter().any(|a| float_of(a, node.input.schema())))
+    !ORDERLESS.contains(&name)
+        || (adds && call.params.args.iter().any(|a| float_of(a, node.input.schema())))
 }
 
 /// How a window's input is sorted before it runs: by its partition and order, then by all the rest.
@@ -129,7 +144,8 @@ fn placed(expr: &Expr, columns: &[Expr]) -> Expr {
     }
     let mut call = call.as_ref().clone();
     let known: Vec<Expr> = call.params.order_by.iter().map(|s| s.expr.clone()).collect();
-    let rest = columns.iter().filter(|c| !known.contains(c) && !call.params.partition_by.contains(c));
+    let rest =
+        columns.iter().filter(|c| !known.contains(c) && !call.params.partition_by.contains(c));
     let rest: Vec<_> = rest.map(|c| c.clone().sort(true, false)).collect();
     call.params.order_by.extend(rest);
     under_its_name(expr, Expr::WindowFunction(Box::new(call)))

@@ -6,18 +6,20 @@ use std::sync::Arc;
 use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{JoinType, NullEquality};
 use datafusion::logical_expr::{
-    Aggregate, Distinct, Expr, Join, LogicalPlan, LogicalPlanBuilder, TableScan, Unnest, Window,
+    Aggregate, Distinct, Expr, Filter, Join, LogicalPlan, LogicalPlanBuilder, TableScan, Unnest,
+    Window,
 };
 
 use super::access::{Finder, common_partition};
 use super::canonical;
 use super::keys::{KeyExprs, physical};
+use super::near::{RangeKey, Reach};
 use super::node::{
     Access, AggregateOp, Construct, JoinInput, JoinOp, Node, Obstacle, Op, Side, WindowOp,
 };
-use super::near::{RangeKey, Reach};
 use super::operator::{Operator, nullable};
 use super::rewrite;
+use super::timed::{self, Bound, TimedOp};
 use super::totals::Totals;
 use crate::error::Result;
 use crate::plan::Session;
@@ -89,7 +91,7 @@ impl<'a> Compiler<'a> {
             }
             LogicalPlan::Filter(filter) => {
                 if reads_time(&filter.predicate) {
-                    return self.whole(plan, inputs, Construct::Time, "").await;
+                    return self.timed(plan, filter, inputs).await;
                 }
                 let predicate = physical(&state, &filter.predicate, filter.input.schema())?;
                 Ok(Op::Filter { input: inputs[0], predicate })
@@ -142,6 +144,27 @@ impl<'a> Compiler<'a> {
         Ok(Op::Whole { inputs: inputs.to_vec(), operator, why })
     }
 
+    /// A filter on the epoch's time: by its bounds, where each is found by an order over a relation.
+    async fn timed(&self, plan: &LogicalPlan, filter: &Filter, inputs: &[usize]) -> Result<Op> {
+        let state = self.session.state();
+        let schema = filter.input.schema();
+        let mut made = Vec::new();
+        for (value, time) in timed::bounds(filter).unwrap_or_default() {
+            let key = [value];
+            let order = RangeKey::new(&KeyExprs::new(&state, &key, schema)?);
+            let found = self.finder(&state).access(inputs[0], &key)?.ordered();
+            let Some((order, found)) = order.zip(found) else {
+                return self.whole(plan, inputs, Construct::Time, "").await;
+            };
+            made.push(Bound::new(&state, order, found, &time, filter)?);
+        }
+        if made.is_empty() {
+            return self.whole(plan, inputs, Construct::Time, "").await;
+        }
+        let predicate = physical(&state, &filter.predicate, schema)?;
+        Ok(Op::Timed(Box::new(TimedOp { input: inputs[0], predicate, bounds: made })))
+    }
+
     fn finder<'f>(&'f self, state: &'f datafusion::execution::context::SessionState) -> Finder<'f> {
         Finder { state, nodes: &self.nodes, plans: &self.plans }
     }
@@ -168,8 +191,7 @@ impl<'a> Compiler<'a> {
             let schema = &self.nodes[node].schema;
             let access = if key.is_empty() {
                 let check = KeyExprs::new(&state, &[], schema)?;
-                let why =
-                    Obstacle { construct: Construct::CrossJoin, detail: String::new() };
+                let why = Obstacle { construct: Construct::CrossJoin, detail: String::new() };
                 Access::Everything { node, check, why }
             } else {
                 self.finder(&state).access(node, &key)?
@@ -247,8 +269,7 @@ impl<'a> Compiler<'a> {
 fn scan_op(scan: &TableScan) -> Result<Op> {
     use datafusion::common::DFSchema;
     let whole = scan.source.schema();
-    let columns =
-        scan.projection.clone().unwrap_or_else(|| (0..whole.fields().len()).collect());
+    let columns = scan.projection.clone().unwrap_or_else(|| (0..whole.fields().len()).collect());
     let whole = DFSchema::try_from_qualified_schema(scan.table_name.clone(), &whole)?;
     let relation = scan.table_name.table().to_owned();
     Ok(Op::Scan { relation, columns, whole: Arc::new(whole) })
@@ -258,7 +279,10 @@ fn has_subquery(expr: &Expr) -> bool {
     expr.exists(|e| {
         Ok(matches!(
             e,
-            Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_)
+            Expr::ScalarSubquery(_)
+                | Expr::Exists(_)
+                | Expr::InSubquery(_)
+                | Expr::SetComparison(_)
         ))
     })
     .unwrap_or(true)

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Maintained;
-use super::node::{Access, Construct, JoinOp, Node, Obstacle, Op, Side};
+use super::node::{Access, JoinOp, Node, Obstacle, Op, Side};
 
 /// What a change of one input costs, cheapest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -100,6 +100,7 @@ impl Reader<'_> {
             | Op::Project { input, .. }
             | Op::Rename { input }
             | Op::Unnest { input, .. } => vec![*input],
+            Op::Timed(op) => vec![op.input],
             Op::Union { inputs } | Op::Whole { inputs, .. } => inputs.clone(),
             Op::Join(join) => vec![join.left.node, join.right.node],
             Op::Aggregate(op) => vec![op.input],
@@ -114,6 +115,7 @@ impl Reader<'_> {
             Op::Aggregate(_) => "  (touched groups)",
             Op::Window(op) if op.near.is_some() => "  (rows near the changed ones)",
             Op::Window(_) => "  (touched partitions)",
+            Op::Timed(_) => "  (rows that cross a bound in time)",
             Op::Whole { .. } => "  (everything)",
             _ => "",
         };
@@ -207,9 +209,7 @@ impl Reader<'_> {
                 let Op::Window(op) = &self.nodes[*node].op else { return None };
                 self.blocked(&op.by_partition)
             }),
-            Access::Everything { node, why, .. } => {
-                (!self.is_single(*node)).then(|| why.clone())
-            }
+            Access::Everything { node, why, .. } => (!self.is_single(*node)).then(|| why.clone()),
         }
     }
 
@@ -225,12 +225,5 @@ impl Reader<'_> {
             Op::Union { inputs } => inputs.iter().all(|i| self.is_single(*i)),
             _ => false,
         }
-    }
-}
-
-impl Construct {
-    /// Whether `explain` can say what stands at its place in the text.
-    pub const fn has_place(self) -> bool {
-        !matches!(self, Self::DerivedKey | Self::Other)
     }
 }

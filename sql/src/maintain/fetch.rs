@@ -9,7 +9,6 @@ use super::near::Ranges;
 use super::node::{Access, AggregateOp, JoinOp, Op, Side, WindowOp};
 use super::run::{Run, Stop};
 use super::stored::When;
-use super::totals::{Parts, Totals};
 use super::{canonical, mutated};
 use crate::plan::types;
 
@@ -22,16 +21,21 @@ impl Run<'_> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
+        let fewer = mutated("fetch: a null is no key").then(|| keys.without_nulls()).transpose()?;
+        let keys = fewer.as_ref().unwrap_or(keys);
         match access {
             Access::Index { node, index } => self.look_up(*node, index, keys, when),
             Access::Range { .. } => Err(Stop::bug()),
             Access::Through { node, input } => {
                 let rows = Box::pin(self.fetch(input, keys, when)).await?;
-                self.apply(*node, &rows).await
+                self.apply(*node, &rows, when).await
             }
             Access::Union { node, inputs } => {
                 let mut all = Vec::new();
                 for input in inputs {
+                    if !all.is_empty() && mutated("fetch: a union is its first input") {
+                        break;
+                    }
                     let rows = Box::pin(self.fetch(input, keys, when)).await?;
                     all.extend(self.renamed(*node, &rows)?);
                 }
@@ -45,25 +49,35 @@ impl Run<'_> {
                     return Box::pin(self.known_groups(*node, op, totals, keys, when)).await;
                 }
                 let rows = Box::pin(self.fetch(input, keys, when)).await?;
-                self.apply(*node, &rows).await
+                self.apply(*node, &rows, when).await
             }
             Access::Join { node, first, by, parts, check } => {
                 let Op::Join(join) = &self.plan.nodes[*node].op else { return Err(Stop::bug()) };
                 let some = keys.parts(parts).map_err(Stop::from)?;
                 let all = Box::pin(self.restricted_join(join, *first, by, &some, when)).await?;
+                if mutated("fetch: a join's rows are not checked") {
+                    return Ok(all);
+                }
                 Ok(all.iter().map(|b| check.keep(b, keys)).collect::<Result<_, _>>()?)
             }
             Access::Partitions { node, rows, check } => {
                 let Op::Window(op) = &self.plan.nodes[*node].op else { return Err(Stop::bug()) };
                 let found = Box::pin(self.fetch(rows, keys, when)).await?;
                 let partitions = op.partition.set(&found)?;
-                let whole = Box::pin(self.fetch(&op.by_partition, &partitions, when)).await?;
+                let whole = if mutated("fetch: a window over the asked rows alone") {
+                    found
+                } else {
+                    Box::pin(self.fetch(&op.by_partition, &partitions, when)).await?
+                };
                 let made = self.window(op, &whole).await?;
+                if mutated("fetch: all of a partition was asked for") {
+                    return Ok(made);
+                }
                 Ok(made.iter().map(|b| check.keep(b, keys)).collect::<Result<_, _>>()?)
             }
             Access::Everything { node, check, .. } => {
                 let all = Box::pin(self.all(*node, when)).await?;
-                if check.is_everything() {
+                if check.is_everything() || mutated("fetch: everything was asked for") {
                     return Ok(all);
                 }
                 Ok(all.iter().map(|b| check.keep(b, keys)).collect::<Result<_, _>>()?)
@@ -103,7 +117,7 @@ impl Run<'_> {
             }
             Access::Through { node, input } => {
                 let rows = Box::pin(self.fetch_near(input, ranges, when)).await?;
-                self.apply(*node, &rows).await
+                self.apply(*node, &rows, when).await
             }
             _ => Err(Stop::bug()),
         }
@@ -125,12 +139,16 @@ impl Run<'_> {
                 self.renamed(node, &rows)
             }
             Op::Constant(operator) => Ok(operator.run(self.session, &[]).await?),
+            Op::Timed(op) => {
+                let rows = Box::pin(self.all(op.input, when)).await?;
+                self.apply(node, &rows, when).await
+            }
             Op::Filter { input, .. }
             | Op::Project { input, .. }
             | Op::Rename { input }
             | Op::Unnest { input, .. } => {
                 let rows = Box::pin(self.all(*input, when)).await?;
-                self.apply(node, &rows).await
+                self.apply(node, &rows, when).await
             }
             Op::Union { inputs } => {
                 let mut all = Vec::new();
@@ -170,90 +188,14 @@ impl Run<'_> {
         }
     }
 
-    /// Groups by what is remembered of them; those that are not known are read.
-    async fn known_groups(
-        &self,
-        node: usize,
-        op: &AggregateOp,
-        totals: &Totals,
-        keys: &KeySet,
-        when: When,
-    ) -> Fetched {
-        // What this epoch moves must be known before anything is taken as it was.
-        Box::pin(self.delta(node)).await?;
-        let asked = totals.group_rows(keys)?;
-        let groups = totals.groups(&asked)?;
-        let mut found: Vec<Option<Parts>> = Vec::with_capacity(groups.len());
-        for group in &groups {
-            let moved = self.moved(node, *group).map(|(before, after)| match when {
-                When::Before => before,
-                When::After => after,
-            });
-            found.push(moved.or_else(|| totals.remembered(*group)));
-        }
-        let unknown = keys.only(|_| Ok(found.iter().map(Option::is_none).collect()))?;
-        if !unknown.is_empty() {
-            // Groups that this epoch does not touch: they are the same at both moments.
-            let rows = Box::pin(self.fetch(&op.by_group, &unknown, When::After)).await?;
-            let read = totals.partials(self.session, &rows).await?;
-            for (group, known) in groups.iter().zip(&mut found) {
-                if known.is_none() {
-                    let parts = read.of.get(group).map(|(_, _, parts)| parts.clone());
-                    let parts = parts.unwrap_or_else(|| totals.none());
-                    self.moved_group(node, *group, &parts, &parts);
-                    *known = Some(parts);
-                }
-            }
-        }
-        let there: Vec<(usize, usize, &Parts)> = found
-            .iter()
-            .enumerate()
-            .filter_map(|(row, parts)| Some((0, row, parts.as_ref()?)))
-            .filter(|(_, _, parts)| parts[0] > 0)
-            .collect();
-        let schema = &self.plan.nodes[node].columns;
-        Ok(vec![totals.rows(schema, &[&asked], &there)?])
-    }
-
-    /// The one row of an aggregate over everything, from what is remembered of it.
-    async fn single_row(
-        &self,
-        node: usize,
-        op: &AggregateOp,
-        totals: &Totals,
-        when: When,
-    ) -> Fetched {
-        let change = Box::pin(self.delta(node)).await?;
-        let moved = match when {
-            When::Before => &change.removed,
-            When::After => &change.added,
-        };
-        if moved.iter().any(|b| b.num_rows() > 0) {
-            return Ok(moved.clone());
-        }
-        let group = totals.everything();
-        let parts = match totals.remembered(group) {
-            Some(parts) => parts,
-            None => {
-                let _priming = self.priming();
-                let rows = Box::pin(self.all(op.input, When::After)).await?;
-                let made = totals.partials(self.session, &rows).await?;
-                let parts = made.of.get(&group).map_or_else(|| totals.none(), |(_, _, p)| p.clone());
-                self.moved_group(node, group, &parts, &parts);
-                parts
-            }
-        };
-        let schema = &self.plan.nodes[node].columns;
-        Ok(vec![totals.rows(schema, &[], &[(0, 0, &parts)])?])
-    }
-
     /// An operator of one input over these rows of it.
-    pub async fn apply(&self, node: usize, rows: &[RecordBatch]) -> Fetched {
+    pub async fn apply(&self, node: usize, rows: &[RecordBatch], when: When) -> Fetched {
         match &self.plan.nodes[node].op {
             Op::Filter { predicate, .. } => {
                 let kept = rows.iter().map(|b| super::rowwise::filter(b, predicate.as_ref()));
                 self.renamed(node, &kept.collect::<crate::error::Result<Vec<_>>>()?)
             }
+            Op::Timed(op) => self.renamed(node, &self.timed(op, rows, when)?),
             Op::Project { exprs, .. } => {
                 let schema = &self.plan.nodes[node].columns;
                 let made = rows.iter().map(|b| super::rowwise::project(b, exprs, schema));
@@ -301,7 +243,10 @@ impl Run<'_> {
         when: When,
     ) -> Fetched {
         let second = first.other();
-        if pads(join.kind, first) && keys.has_nulls() {
+        if pads(join.kind, first)
+            && keys.has_nulls()
+            && !mutated("fetch: a row without a partner is never asked for")
+        {
             // A row without a partner has nulls where this side's columns would be: any may be one.
             let other = self.all(join.side(second).node, when).await?;
             let found = self.partner_keys(join, second, &other)?;
@@ -329,7 +274,8 @@ impl Run<'_> {
             if keys.has_nulls() {
                 return Err(Stop::full("`not in` over a null"));
             }
-            return Ok(if keys.is_empty() { keys } else { keys.with_null()? });
+            let alone = keys.is_empty() || mutated("not in: nulls of the list are not looked up");
+            return Ok(if alone { keys } else { keys.with_null()? });
         }
         Ok(keys.without_nulls()?)
     }

@@ -160,10 +160,7 @@ impl KeySet {
     }
 
     /// The keys that `wanted` says yes to; it is given the keys as columns.
-    pub fn only(
-        &self,
-        wanted: impl FnOnce(&[ArrayRef]) -> Result<Vec<bool>>,
-    ) -> Result<Self> {
+    pub fn only(&self, wanted: impl FnOnce(&[ArrayRef]) -> Result<Vec<bool>>) -> Result<Self> {
         if self.columns.is_empty() {
             return Ok(self.clone());
         }
@@ -234,5 +231,4 @@ impl KeySet {
         let hashes = hashes_of(&columns, 1)?.into_iter().collect();
         Ok(Self { columns, hashes })
     }
-
 }

@@ -31,15 +31,20 @@ mod delta;
 mod explain;
 mod fetch;
 pub mod images;
+mod joins;
 pub mod keys;
 pub mod near;
 mod node;
 mod operator;
+mod partials;
+mod parts;
+pub mod place;
 pub mod recompute;
 mod rewrite;
 mod rowwise;
 mod run;
 pub mod stored;
+mod timed;
 mod totals;
 
 #[cfg(test)]
@@ -105,15 +110,17 @@ impl Maintained {
         Ok(Self { plan, query: query.clone(), ordered })
     }
 
-    /// The change of the result in this epoch; at most `limit` rows are read for it.
+    /// The change of the result in this epoch, whose time the session's clock says; `before_us` is that
+    /// of the epoch before. At most `limit` rows are read for it.
     pub async fn change(
         &self,
         session: &Session,
         relations: &dyn Relations,
         hasher: &RowHasher,
+        before_us: i64,
         limit: u64,
     ) -> Result<Outcome> {
-        let run = Run::new(&self.plan, session, relations, limit);
+        let run = Run::new(&self.plan, session, relations, (before_us, session.time_us()), limit);
         let made = match run.delta(self.plan.root).await {
             Ok(made) => made,
             Err(Stop::Full(why)) => {
@@ -128,8 +135,7 @@ impl Maintained {
             let rows = one_batch(rows, &self.plan.nodes[self.plan.root].columns)?;
             types::conform(&rows, &schema)
         };
-        let change =
-            ChangeBatch { removed: stored(&made.removed)?, added: stored(&made.added)? };
+        let change = ChangeBatch { removed: stored(&made.removed)?, added: stored(&made.added)? };
         Ok(Outcome::Change(change.consolidate(hasher)?, run.rows_reached()))
     }
 

@@ -60,14 +60,28 @@ impl RangeKey {
 
     /// The rows that lie in the ranges.
     pub fn keep(&self, rows: &RecordBatch, ranges: &Ranges) -> Result<RecordBatch> {
+        self.those(rows, ranges, true)
+    }
+
+    /// The rows that lie in none of the ranges.
+    pub(super) fn drop(&self, rows: &RecordBatch, ranges: &Ranges) -> Result<RecordBatch> {
+        self.those(rows, ranges, false)
+    }
+
+    fn those(&self, rows: &RecordBatch, ranges: &Ranges, within: bool) -> Result<RecordBatch> {
         let places = self.places(rows)?;
         let mask: BooleanArray =
-            places.iter().map(|(hash, at)| Some(ranges.contain(*hash, *at))).collect();
+            places.iter().map(|(hash, at)| Some(ranges.contain(*hash, *at) == within)).collect();
         Ok(filter_record_batch(rows, &mask)?)
     }
 }
 
 impl Ranges {
+    /// One interval for every row, whatever its key; it must be by a key of no parts.
+    pub(super) fn everywhere(from: i64, to: i64) -> Self {
+        Self(BTreeMap::from([(0, vec![(from, to)])]))
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -89,6 +103,9 @@ impl Ranges {
         let mut all: BTreeMap<u64, Vec<(i64, i64)>> = BTreeMap::new();
         for (hash, at) in places {
             // A null is beside nothing, and nothing that is beside a time reaches the nulls.
+            if *at == NULL && mutated("range: a null reaches nothing") {
+                continue;
+            }
             let interval = if *at == NULL {
                 (NULL, NULL)
             } else {
@@ -129,7 +146,8 @@ impl Reach {
             let [order] = call.params.order_by.as_slice() else { return None };
             let kind = order.expr.get_type(node.input.schema().as_ref()).ok()?;
             let (before, after) = bounds(&call.params.window_frame, &kind)?;
-            let (before, after) = if order.asc { (before, after) } else { (after, before) };
+            let forward = order.asc || mutated("range: a falling order rises");
+            let (before, after) = if forward { (before, after) } else { (after, before) };
             match &found {
                 None => found = Some((order.expr.clone(), before, after)),
                 Some((by, b, a)) if *by == order.expr => {

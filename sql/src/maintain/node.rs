@@ -10,6 +10,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use super::keys::KeyExprs;
 use super::near::{RangeKey, Reach};
 use super::operator::Operator;
+use super::timed::TimedOp;
 use super::totals::Totals;
 
 /// One operator. Its inputs stand before it in the list of nodes.
@@ -34,6 +35,8 @@ pub(super) enum Op {
     Constant(Operator),
     /// Keeps some rows.
     Filter { input: usize, predicate: Arc<dyn PhysicalExpr> },
+    /// Keeps rows by the epoch's time.
+    Timed(Box<TimedOp>),
     /// Computes columns, row by row.
     Project { input: usize, exprs: Vec<Arc<dyn PhysicalExpr>>, logical: Vec<Expr> },
     /// Gives columns other names.
@@ -253,9 +256,13 @@ impl Construct {
             }
             Self::GlobalWindow => "partition the window by a key of the rows",
             Self::GlobalAggregate => "group by a key, or keep the single row in a model of its own",
-            Self::CrossJoin => "join on an equality of keys, with the rest of the condition beside it",
+            Self::CrossJoin => {
+                "join on an equality of keys, with the rest of the condition beside it"
+            }
             Self::GroupingSets => "one model for each grouping, joined by union all",
-            Self::DerivedKey => "compute the key in a model of its own, and join or group by its column",
+            Self::DerivedKey => {
+                "compute the key in a model of its own, and join or group by its column"
+            }
             Self::Recursion => "unroll it to a fixed depth, or keep it out of the epoch",
             Self::Time => {
                 "compare a plain column with current_timestamp plus or minus a constant, as a \

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{AsArray, RecordBatch, RecordBatchOptions};
+use arrow::array::{AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::SchemaRef;
 use datafusion::physical_expr::PhysicalExpr;
@@ -18,6 +18,10 @@ pub(super) fn filter(rows: &RecordBatch, predicate: &dyn PhysicalExpr) -> Result
     let holds = holds
         .as_boolean_opt()
         .ok_or_else(|| Error::Bug("a filter whose condition is no boolean".to_owned()))?;
+    if super::mutated("filter: unknown is true") {
+        let holds: BooleanArray = holds.iter().map(|h| Some(h.unwrap_or(true))).collect();
+        return Ok(filter_record_batch(rows, &holds)?);
+    }
     Ok(filter_record_batch(rows, holds)?)
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::delta::Delta;
 use super::node::Op;
-use super::stored::Relations;
+use super::stored::{Relations, When};
 use super::totals::Parts;
 use super::{Nodes, mutated};
 use crate::error::Error;
@@ -49,6 +49,8 @@ pub(super) struct Run<'a> {
     limit: u64,
     priming: AtomicBool,
     remembers: bool,
+    /// Times of the epoch before and of this one, microseconds since 1970 UTC.
+    times: (i64, i64),
 }
 
 /// While it lives, rows read are not held against the run's limit.
@@ -69,9 +71,11 @@ impl<'a> Run<'a> {
         plan: &'a Nodes,
         session: &'a Session,
         relations: &'a dyn Relations,
+        times: (i64, i64),
         limit: u64,
     ) -> Self {
         Self {
+            times,
             plan,
             session,
             relations,
@@ -86,12 +90,23 @@ impl<'a> Run<'a> {
     }
 
     /// A run that reads every row and nothing that was remembered.
-    pub fn from_rows(
-        plan: &'a Nodes,
-        session: &'a Session,
-        relations: &'a dyn Relations,
-    ) -> Self {
-        Self { remembers: false, ..Self::new(plan, session, relations, u64::MAX) }
+    pub fn from_rows(plan: &'a Nodes, session: &'a Session, relations: &'a dyn Relations) -> Self {
+        let now = session.time_us();
+        Self { remembers: false, ..Self::new(plan, session, relations, (now, now), u64::MAX) }
+    }
+
+    /// Something at the time of a moment; the clock says this epoch's again when it is done.
+    pub fn at_time<T>(
+        &self,
+        when: When,
+        then: impl FnOnce() -> Result<T, Stop>,
+    ) -> Result<T, Stop> {
+        if when == When::Before {
+            self.session.set_time(self.times.0);
+        }
+        let made = then();
+        self.session.set_time(self.times.1);
+        made
     }
 
     /// Whether partials of groups may be used.

@@ -7,42 +7,22 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, Int64Array, RecordBatch};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Decimal128Type, Field, Int64Type, SchemaRef};
-use datafusion::functions_aggregate::expr_fn::{count, max, min, sum};
-use datafusion::logical_expr::expr::AggregateFunction;
-use datafusion::logical_expr::{Aggregate, Expr, ExprFunctionExt, ExprSchemable, LogicalPlan, lit};
+use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::datatypes::{DataType, Field, SchemaRef};
+use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan};
 use hashbrown::HashMap;
 
+use super::mutated;
 use super::operator::Operator;
-use crate::error::{Error, Result};
+use super::parts::{Build, Kind, Output, column_of, value_of, whole_numbers};
+use crate::error::Result;
 use crate::plan::Session;
 use crate::rows::RowHasher;
 
 /// Groups of fewer rows are read again: that costs less than remembering them.
-const REMEMBERED_ROWS_MIN: i128 = 32;
+const REMEMBERED_ROWS_MIN: i128 = if cfg!(test) { 2 } else { 32 };
 /// Groups remembered at a time, by one aggregate.
 const REMEMBERED_MAX: usize = 1_000_000;
-
-/// How one output column follows from parts.
-#[derive(Debug, Clone, Copy)]
-enum Output {
-    /// The part itself.
-    Count(usize),
-    /// A sum, minimum or maximum, null where the count beside it is zero.
-    Value { part: usize, count: usize },
-    /// A decimal average: the sum times 10 to the `shift`, over the count.
-    Average { part: usize, count: usize, shift: u32 },
-}
-
-/// How a part takes a change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    Sum,
-    Min { count: usize },
-    Max { count: usize },
-}
 
 /// A group's parts; the first is its row count.
 pub(super) type Parts = Box<[i128]>;
@@ -69,7 +49,7 @@ pub(super) struct Totals {
 impl Totals {
     /// `None` where a function has no exact signed partial.
     pub async fn new(session: &Session, node: &Aggregate) -> Result<Option<Self>> {
-        let mut build = Build { node, exprs: vec![named(count(lit(1i64)), 0)], kinds: vec![Kind::Sum], outputs: Vec::new() };
+        let mut build = Build::new(node);
         for (at, expr) in node.aggr_expr.iter().enumerate() {
             let made = node.schema.field(node.group_expr.len() + at).data_type().clone();
             let Expr::AggregateFunction(call) = super::unaliased_ref(expr) else { return Ok(None) };
@@ -155,6 +135,9 @@ impl Totals {
     pub fn remember(&self, group: u128, parts: &Parts) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if parts[0] < REMEMBERED_ROWS_MIN {
+            if mutated("totals: a group that became small stays as it was") {
+                return;
+            }
             state.remove(&group);
             return;
         }
@@ -166,6 +149,9 @@ impl Totals {
 
     /// Forgets every group.
     pub fn forget(&self) {
+        if mutated("totals: nothing is ever forgotten") {
+            return;
+        }
         self.state.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
@@ -186,7 +172,7 @@ impl Totals {
         for (at, kind) in self.kinds.iter().enumerate() {
             let (count, smaller) = match kind {
                 Kind::Sum => {
-                    let less = if super::mutated("totals: a retraction adds") {
+                    let less = if mutated("totals: a retraction adds") {
                         minus[at].wrapping_neg()
                     } else {
                         minus[at]
@@ -197,15 +183,16 @@ impl Totals {
                 Kind::Min { count } => (*count, true),
                 Kind::Max { count } => (*count, false),
             };
+            let smaller = smaller != mutated("totals: a minimum is a maximum");
             let better = |a: i128, b: i128| if smaller { a <= b } else { a >= b };
-            let held = before[count] > 0;
+            let held = before[count] > 0 || mutated("totals: an extremum of nothing is zero");
             let best = match (held, plus[count] > 0) {
                 (true, true) if better(plus[at], before[at]) => plus[at],
                 (true, _) => before[at],
                 (false, _) => plus[at],
             };
             let lost = minus[count] > 0 && better(minus[at], best);
-            if lost && !super::mutated("totals: a retracted extremum stays") {
+            if lost && !mutated("totals: a retracted extremum stays") {
                 return None;
             }
             after[at] = best;
@@ -215,6 +202,11 @@ impl Totals {
 
     /// The state before a change, from the one after it; only without extrema.
     pub fn undone(&self, after: &Parts, plus: &Parts, minus: &Parts) -> Parts {
+        let (plus, minus) = if mutated("totals: an undone change is done twice") {
+            (minus, plus)
+        } else {
+            (plus, minus)
+        };
         let mut before = after.clone();
         for (at, part) in before.iter_mut().enumerate() {
             *part = part.wrapping_sub(plus[at]).wrapping_add(minus[at]);
@@ -244,131 +236,4 @@ impl Totals {
         }
         Ok(RecordBatch::try_new(schema.clone(), columns)?)
     }
-}
-
-fn value_of(output: Output, parts: &Parts) -> Option<i128> {
-    match output {
-        Output::Count(part) => Some(parts[part]),
-        Output::Value { part, count } => (parts[count] > 0).then(|| parts[part]),
-        Output::Average { part, count, shift } => (parts[count] > 0)
-            .then(|| parts[part].wrapping_mul(10i128.pow(shift)).wrapping_div(parts[count])),
-    }
-}
-
-struct Build<'a> {
-    node: &'a Aggregate,
-    exprs: Vec<Expr>,
-    kinds: Vec<Kind>,
-    outputs: Vec<(Output, DataType)>,
-}
-
-impl Build<'_> {
-    /// Adds what a call needs; `false` where it has no exact partial.
-    fn call(&mut self, call: &AggregateFunction, made: DataType) -> Result<bool> {
-        let params = &call.params;
-        if params.distinct || !params.order_by.is_empty() || params.args.len() != 1 {
-            return Ok(false);
-        }
-        let arg = params.args[0].clone();
-        let kind = arg.get_type(self.node.input.schema().as_ref())?;
-        let filter = params.filter.clone();
-        let name = call.func.name();
-        if name == "count" {
-            let part = self.part(count(arg), filter, Kind::Sum)?;
-            self.outputs.push((Output::Count(part), made));
-            return Ok(true);
-        }
-        if !is_whole(&kind) || !is_whole(&made) {
-            return Ok(false);
-        }
-        let counted = self.part(count(arg.clone()), filter.clone(), Kind::Sum)?;
-        let output = match (name, &kind, &made) {
-            ("sum", _, _) => {
-                let part = self.part(sum(arg), filter, Kind::Sum)?;
-                Output::Value { part, count: counted }
-            }
-            ("min", _, _) => {
-                let part = self.part(min(arg), filter, Kind::Min { count: counted })?;
-                Output::Value { part, count: counted }
-            }
-            ("max", _, _) => {
-                let part = self.part(max(arg), filter, Kind::Max { count: counted })?;
-                Output::Value { part, count: counted }
-            }
-            ("avg" | "mean", DataType::Decimal128(_, from), DataType::Decimal128(_, to)) => {
-                let Ok(shift) = u32::try_from(to - from) else { return Ok(false) };
-                let part = self.part(sum(arg), filter, Kind::Sum)?;
-                Output::Average { part, count: counted, shift }
-            }
-            _ => return Ok(false),
-        };
-        self.outputs.push((output, made));
-        Ok(true)
-    }
-
-    fn part(&mut self, call: Expr, filter: Option<Box<Expr>>, kind: Kind) -> Result<usize> {
-        let call = match filter {
-            Some(filter) => call.filter(*filter).build()?,
-            None => call,
-        };
-        let at = self.exprs.len();
-        self.exprs.push(named(call, at));
-        self.kinds.push(kind);
-        Ok(at)
-    }
-}
-
-fn named(call: Expr, at: usize) -> Expr {
-    call.alias(format!("part_{at}"))
-}
-
-const fn is_whole(kind: &DataType) -> bool {
-    matches!(
-        kind,
-        DataType::Int8
-            | DataType::Int16
-            | DataType::Int32
-            | DataType::Int64
-            | DataType::Date32
-            | DataType::Timestamp(_, _)
-            | DataType::Decimal128(_, _)
-    )
-}
-
-/// A column as whole numbers, nulls as zero.
-fn whole_numbers(column: &ArrayRef) -> Result<Vec<i128>> {
-    let numbers: Vec<i128> = match column.data_type() {
-        DataType::Decimal128(_, _) => {
-            column.as_primitive::<Decimal128Type>().iter().map(Option::unwrap_or_default).collect()
-        }
-        _ => {
-            let wide = cast(column, &DataType::Int64)?;
-            let wide = wide.as_primitive::<Int64Type>();
-            wide.iter().map(|v| i128::from(v.unwrap_or_default())).collect()
-        }
-    };
-    Ok(numbers)
-}
-
-/// Whole numbers as a column of this type; sums of integers wrap as the query's own do.
-#[expect(clippy::cast_possible_truncation, reason = "a sum of integers wraps at 64 bits")]
-fn column_of(values: Vec<Option<i128>>, kind: &DataType) -> Result<ArrayRef> {
-    Ok(match kind {
-        DataType::Decimal128(precision, scale) => {
-            let column = Decimal128Array::from(values);
-            std::sync::Arc::new(column.with_precision_and_scale(*precision, *scale)?)
-        }
-        _ => {
-            let wide: Int64Array = values.into_iter().map(|v| v.map(|v| v as i64)).collect();
-            let wide: ArrayRef = std::sync::Arc::new(wide);
-            let made = match kind {
-                DataType::Date32 => cast(&cast(&wide, &DataType::Int32)?, kind)?,
-                _ => cast(&wide, kind)?,
-            };
-            if made.null_count() != wide.null_count() {
-                return Err(Error::Bug("a total does not fit its column".to_owned()));
-            }
-            made
-        }
-    })
 }

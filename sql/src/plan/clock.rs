@@ -31,6 +31,11 @@ impl EpochClock {
         self.0.store(epoch_us, Ordering::Relaxed);
     }
 
+    /// Microseconds since 1970 UTC.
+    pub fn get(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
     /// Puts the three functions in place of DataFusion's own.
     pub fn register(&self, context: &SessionContext) {
         for (name, aliases, kind) in NAMES {

@@ -17,8 +17,8 @@ use arrow::datatypes::SchemaRef;
 use datafusion::catalog::MemorySchemaProvider;
 use datafusion::common::{Column, DFSchema, TableReference};
 use datafusion::error::DataFusionError;
-use datafusion::execution::{SessionStateBuilder, TaskContext};
 use datafusion::execution::context::{SessionContext, SessionState};
+use datafusion::execution::{SessionStateBuilder, TaskContext};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, ScalarUDF};
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::{ExecutionPlan, collect};
@@ -90,6 +90,11 @@ impl Session {
     /// Sets what `current_timestamp` answers: microseconds since 1970 UTC.
     pub fn set_time(&self, epoch_us: i64) {
         self.clock.set(epoch_us);
+    }
+
+    /// What `current_timestamp` answers.
+    pub fn time_us(&self) -> i64 {
+        self.clock.get()
     }
 
     /// Adds or replaces a relation; its rows are set through the handle.

@@ -87,6 +87,7 @@ async fn drain(
         settings: Settings {
             lake,
             envelope: envelope::options::Options::default(),
+            proof: crate::transform::options::ProofOptions { share_percent: 0 },
             checkpoint: checkpoint::options::Options::default(),
             clock: Arc::new(SystemClock),
         },

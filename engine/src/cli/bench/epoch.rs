@@ -54,8 +54,9 @@ pub async fn run(options: &EpochBench) -> Result<ExitCode> {
         if options.keep {
             println!("lake of {rows} rows: {}", lake.display());
         } else if lake.exists() {
-            std::fs::remove_dir_all(&lake)
-                .map_err(|e| Error::unavailable(format!("cannot remove \"{}\"", lake.display()), e))?;
+            std::fs::remove_dir_all(&lake).map_err(|e| {
+                Error::unavailable(format!("cannot remove \"{}\"", lake.display()), e)
+            })?;
         }
         let measured = measured?;
         if !options.json {
@@ -74,6 +75,7 @@ fn settings(lake: &Path) -> Settings {
     Settings {
         lake: LakeOptions::at(lake.display().to_string()),
         envelope: envelope::options::Options::default(),
+        proof: crate::transform::options::ProofOptions { share_percent: 0 },
         checkpoint: checkpoint::options::Options::default(),
         clock: Arc::new(SystemClock),
     }

@@ -61,6 +61,7 @@ async fn pushes(options: &PublishBench, folder: &std::path::Path) -> Result<Meas
         Settings {
             lake: LakeOptions::at(folder.display().to_string()),
             envelope: envelope::options::Options::default(),
+            proof: crate::transform::options::ProofOptions { share_percent: 0 },
             checkpoint: checkpoint::options::Options::default(),
             clock: Arc::new(SystemClock),
         },

@@ -108,6 +108,7 @@ async fn run_line(
         settings: Settings {
             lake: LakeOptions::at(folder.display().to_string()),
             envelope: envelope::options::Options::default(),
+            proof: crate::transform::options::ProofOptions::default(),
             checkpoint: checkpoint::options::Options::default(),
             clock: Arc::new(SystemClock) as Arc<dyn Clock>,
         },

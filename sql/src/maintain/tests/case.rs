@@ -35,6 +35,11 @@ pub struct Told {
     pub recomputed: usize,
 }
 
+/// Epochs are a day apart, in the days that rows are of.
+fn time_of(epoch: u32) -> i64 {
+    1_704_067_200_000_000 + (i64::from(epoch) + 1) * 86_400_000_000
+}
+
 /// Rows as sorted texts.
 fn texts(rows: &[RecordBatch]) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
@@ -80,7 +85,10 @@ impl History {
                 None => removed.push(old.clone()),
             }
             if tape.choose(3) != 0 {
-                let row = Row::random(1 + i64::from(tape.choose(u32::try_from(self.next).unwrap_or(1))), tape);
+                let row = Row::random(
+                    1 + i64::from(tape.choose(u32::try_from(self.next).unwrap_or(1))),
+                    tape,
+                );
                 rows.push(row.clone());
                 added.push(row);
             }
@@ -122,7 +130,9 @@ async fn play(tape: &mut Tape) -> Result<Told, String> {
         let Ok(prepared) = session.prepare(plan) else {
             return Err(format!("generator: a query that does not optimize: {}", query.sql));
         };
-        let maintained = Maintained::new(&session, &prepared).await.map_err(|e| format!("{e}: {}", query.sql))?;
+        let maintained = Maintained::new(&session, &prepared)
+            .await
+            .map_err(|e| format!("{e}: {}", query.sql))?;
         let live = session.add(&name, prepared.schema()).unwrap();
         world.tables.insert(name.clone(), Table::empty(&prepared.schema()));
         relations.push((name.clone(), query.columns.clone(), query.portable));
@@ -141,7 +151,7 @@ async fn play(tape: &mut Tape) -> Result<Told, String> {
     }
     let epochs = 2 + tape.choose(4);
     for epoch in 0..epochs {
-        session.set_time(i64::from(epoch) * 1_000_000);
+        session.set_time(time_of(epoch));
         for source in &sources {
             let change = history.changes(source, tape);
             for (sign, rows) in [("-", &change.removed), ("+", &change.added)] {
@@ -181,15 +191,17 @@ async fn follow(
     } else {
         session.run(&model.prepared).await
     };
-    let expected = expected.map_err(|e| fail(format!("{} can't be recomputed: {e}", model.name), told))?;
+    let expected =
+        expected.map_err(|e| fail(format!("{} can't be recomputed: {e}", model.name), told))?;
     let schema = model.prepared.schema();
     let hasher = RowHasher::new(&schema, (0..schema.fields().len()).collect());
     let outcome = if epoch == 0 {
         Ok(Outcome::Full("a model's first epoch".to_owned()))
     } else {
-        model.maintained.change(session, world, &hasher, u64::MAX).await
+        model.maintained.change(session, world, &hasher, time_of(epoch - 1), u64::MAX).await
     };
-    let outcome = outcome.map_err(|e| fail(format!("{} can't be followed: {e}", model.name), told))?;
+    let outcome =
+        outcome.map_err(|e| fail(format!("{} can't be followed: {e}", model.name), told))?;
     let table = world.tables.get_mut(&model.name).unwrap();
     let change = match outcome {
         Outcome::Change(change, _) => {

@@ -17,9 +17,7 @@ fn check(seed: u64) -> case::Told {
         Err(failure) => failure,
     };
     let choices = tape.choices().to_vec();
-    let small = shrink(&choices, 600, |c| {
-        case::run(&mut Tape::replay(c.to_vec())).is_err()
-    });
+    let small = shrink(&choices, 600, |c| case::run(&mut Tape::replay(c.to_vec())).is_err());
     let smallest = case::run(&mut Tape::replay(small)).err().unwrap_or(failure);
     panic!("FRESHET_SEED={seed} FRESHET_CASES=1: {smallest}");
 }
@@ -27,7 +25,8 @@ fn check(seed: u64) -> case::Told {
 #[test]
 fn what_is_maintained_equals_what_is_recomputed() {
     let (cases, first) = (number("FRESHET_CASES", 150), number("FRESHET_SEED", 1));
-    let mut told_to = std::env::var("FRESHET_CASES_TO").ok().map(|path| std::fs::File::create(path).unwrap());
+    let mut told_to =
+        std::env::var("FRESHET_CASES_TO").ok().map(|path| std::fs::File::create(path).unwrap());
     let (mut followed, mut recomputed) = (0, 0);
     for seed in first..first + cases {
         let told = check(seed);

@@ -7,5 +7,6 @@ mod case;
 mod equivalence;
 pub mod mutations;
 mod query;
+mod shapes;
 mod tape;
 mod world;

@@ -29,9 +29,9 @@ pub struct Scope<'a> {
     pub relations: &'a [(String, Columns, bool)],
 }
 
-struct Maker<'a, 't> {
+pub(super) struct Maker<'a, 't> {
     scope: &'a Scope<'a>,
-    tape: &'t mut Tape,
+    pub(super) tape: &'t mut Tape,
     names: u32,
 }
 
@@ -42,12 +42,12 @@ pub fn model(scope: &Scope<'_>, tape: &mut Tape, names: u32) -> Query {
 }
 
 impl Maker<'_, '_> {
-    fn name(&mut self, prefix: &str) -> String {
+    pub(super) fn name(&mut self, prefix: &str) -> String {
         self.names += 1;
         format!("{prefix}{}", self.names)
     }
 
-    fn query(&mut self, depth: u32) -> Query {
+    pub(super) fn query(&mut self, depth: u32) -> Query {
         if depth == 0 {
             return self.scan();
         }
@@ -77,14 +77,14 @@ impl Maker<'_, '_> {
         Query { sql: format!("select {} from {name}", list.join(", ")), columns, portable }
     }
 
-    fn pick(&mut self, query: &Query, kinds: &[Kind]) -> Option<(String, Kind)> {
+    pub(super) fn pick(&mut self, query: &Query, kinds: &[Kind]) -> Option<(String, Kind)> {
         let fit: Vec<&(String, Kind)> =
             query.columns.iter().filter(|(_, k)| kinds.contains(k)).collect();
         if fit.is_empty() { None } else { Some((*self.tape.one_of(&fit)).clone()) }
     }
 
     /// A key: some columns that compare for equality.
-    fn key(&mut self, query: &Query, most: u32) -> Vec<(String, Kind)> {
+    pub(super) fn key(&mut self, query: &Query, most: u32) -> Vec<(String, Kind)> {
         let wanted = 1 + self.tape.choose(most);
         let mut key: Vec<(String, Kind)> = Vec::new();
         for _ in 0..wanted {
@@ -97,7 +97,7 @@ impl Maker<'_, '_> {
         key
     }
 
-    fn condition(&mut self, query: &Query, alias: &str) -> String {
+    pub(super) fn condition(&mut self, query: &Query, alias: &str) -> String {
         let Some((column, kind)) =
             self.pick(query, &[Kind::Int, Kind::Text, Kind::Money, Kind::Time])
         else {
@@ -122,12 +122,27 @@ impl Maker<'_, '_> {
         let inner = self.query(depth - 1);
         let alias = self.name("f");
         let mut condition = self.condition(&inner, &alias);
+        if self.tape.chance(15)
+            && let Some((column, _)) = self.pick(&inner, &[Kind::Time])
+        {
+            let now = "cast(current_timestamp as timestamp(6))";
+            let bound = self.tape.one_of(&["- interval '36 hours'", "+ interval '1 day'", ""]);
+            let than = self.tape.one_of(&["<", ">=", ">", "<="]);
+            let sql = format!(
+                "select * from ({}) as {alias} where {alias}.{column} {than} {now} {bound} and {condition}",
+                inner.sql
+            );
+            return Query { sql, portable: false, ..inner };
+        }
         if self.tape.chance(30) {
             let other = self.condition(&inner, &alias);
             let joiner = self.tape.one_of(&["and", "or"]);
             condition = format!("({condition}) {joiner} ({other})");
         }
-        Query { sql: format!("select * from ({}) as {alias} where {condition}", inner.sql), ..inner }
+        Query {
+            sql: format!("select * from ({}) as {alias} where {condition}", inner.sql),
+            ..inner
+        }
     }
 
     fn project(&mut self, depth: u32) -> Query {
@@ -158,7 +173,7 @@ impl Maker<'_, '_> {
         Query { sql, columns, portable: inner.portable }
     }
 
-    fn aggregates(&mut self, inner: &Query) -> (Vec<String>, Columns, bool) {
+    pub(super) fn aggregates(&mut self, inner: &Query) -> (Vec<String>, Columns, bool) {
         let (mut list, mut columns, mut portable) = (Vec::new(), Vec::new(), true);
         for _ in 0..1 + self.tape.choose(3) {
             let name = self.name("a");
@@ -198,7 +213,9 @@ impl Maker<'_, '_> {
                         (format!("sum({c})"), Kind::Real)
                     }
                     None => match self.pick(inner, &any) {
-                        Some((c, _)) => (format!("count({c}) filter (where {c} is not null)"), Kind::Int),
+                        Some((c, _)) => {
+                            (format!("count({c}) filter (where {c} is not null)"), Kind::Int)
+                        }
                         None => ("count(*)".to_owned(), Kind::Int),
                     },
                 },
@@ -248,7 +265,7 @@ impl Maker<'_, '_> {
     }
 
     /// Two queries with an equality between them, if they have columns of one kind.
-    fn pair(&mut self, depth: u32) -> (Query, Query, Option<String>, [String; 2]) {
+    pub(super) fn pair(&mut self, depth: u32) -> (Query, Query, Option<String>, [String; 2]) {
         let left = self.query(depth - 1);
         let right_depth = self.tape.choose(depth);
         let right = self.query(right_depth);
@@ -305,10 +322,15 @@ impl Maker<'_, '_> {
     }
 
     /// The same columns of both, by kind.
-    fn aligned(&mut self, left: &Query, right: &Query) -> Option<(Vec<String>, Vec<String>, Columns)> {
+    fn aligned(
+        &mut self,
+        left: &Query,
+        right: &Query,
+    ) -> Option<(Vec<String>, Vec<String>, Columns)> {
         let (mut l, mut r, mut columns) = (Vec::new(), Vec::new(), Vec::new());
         for (column, kind) in &left.columns {
-            let fit: Vec<&(String, Kind)> = right.columns.iter().filter(|(_, k)| k == kind).collect();
+            let fit: Vec<&(String, Kind)> =
+                right.columns.iter().filter(|(_, k)| k == kind).collect();
             if fit.is_empty() || *kind == Kind::Real {
                 continue;
             }
@@ -357,163 +379,15 @@ impl Maker<'_, '_> {
         Query { sql, columns: key, portable: inner.portable }
     }
 
-    fn window(&mut self, depth: u32) -> Query {
-        let inner = self.query(depth - 1);
-        let Some((by, _)) = self.pick(&inner, &[Kind::Int, Kind::Text]) else { return inner };
-        let order = self.pick(&inner, &[Kind::Int, Kind::Time, Kind::Money]);
-        let alias = self.name("w");
-        let name = self.name("n");
-        let (order, portable) = match &order {
-            Some((column, _)) => (format!(" order by {column}"), true),
-            None => (String::new(), true),
-        };
-        if self.tape.chance(30)
-            && let Some((by_time, frame)) = self.range(&inner)
-        {
-            let call = self.tape.one_of(&["count(*)", "min(1)"]);
-            let sql = format!(
-                "select *, cast({call} over (partition by {by} order by {by_time} range between \
-                 {frame}) as bigint) as {name} from ({}) as {alias}",
-                inner.sql
-            );
-            let mut columns = inner.columns.clone();
-            columns.push((name, Kind::Int));
-            return Query { sql, columns, portable: false };
-        }
-        let (call, kind, same) = match self.tape.choose(7) {
-            0 => ("count(*)".to_owned(), Kind::Int, true),
-            1 if !order.is_empty() => ("row_number()".to_owned(), Kind::Int, false),
-            2 if !order.is_empty() => ("rank()".to_owned(), Kind::Int, false),
-            3 if !order.is_empty() => match self.pick(&inner, &[Kind::Int, Kind::Money]) {
-                Some((c, k)) => (format!("lag({c})"), k, false),
-                None => ("count(*)".to_owned(), Kind::Int, true),
-            },
-            4 => match self.pick(&inner, &[Kind::Money]) {
-                Some((c, _)) => {
-                    (format!("cast(sum({c}) over (partition by {by}{order}) as decimal(18, 2))"), Kind::Money, true)
-                }
-                None => ("count(*)".to_owned(), Kind::Int, true),
-            },
-            5 => match self.pick(&inner, &[Kind::Int, Kind::Money]) {
-                Some((c, k)) => (format!("max({c})"), k, true),
-                None => ("count(*)".to_owned(), Kind::Int, true),
-            },
-            _ => ("count(*)".to_owned(), Kind::Int, true),
-        };
-        let call =
-            if call.contains(" over ") { call } else { format!("{call} over (partition by {by}{order})") };
-        let sql = format!("select *, {call} as {name} from ({}) as {alias}", inner.sql);
-        let mut columns = inner.columns.clone();
-        columns.push((name, kind));
-        // DuckDB orders nulls last unless told; ties fall anyhow. Only whole partitions are the same.
-        let whole = order.is_empty() && same;
-        Query { sql, columns, portable: inner.portable && portable && whole }
-    }
-
-    /// An order and a bounded range over it.
-    fn range(&mut self, inner: &Query) -> Option<(String, &'static str)> {
-        let (column, kind) = self.pick(inner, &[Kind::Time, Kind::Int])?;
-        let frames: &[&str] = match kind {
-            Kind::Time => &[
-                "interval '12 hours' preceding and current row",
-                "interval '1 day' preceding and interval '12 hours' following",
-                "current row and interval '1 day' following",
-            ],
-            _ => &["1 preceding and current row", "2 preceding and 1 following"],
-        };
-        let order = if self.tape.chance(30) { " desc" } else { "" };
-        Some((format!("{column}{order}"), *self.tape.one_of(frames)))
-    }
-
-    fn top_per_key(&mut self, depth: u32) -> Query {
-        let inner = self.query(depth - 1);
-        let Some((by, _)) = self.pick(&inner, &[Kind::Int, Kind::Text]) else { return inner };
-        let Some((order, _)) = self.pick(&inner, &[Kind::Int, Kind::Money, Kind::Time]) else {
-            return inner;
-        };
-        let most = 1 + self.tape.choose(2);
-        let (alias, outer) = (self.name("t"), self.name("t"));
-        let list: Vec<&str> = inner.columns.iter().map(|(c, _)| c.as_str()).collect();
-        let sql = format!(
-            "select {} from (select *, row_number() over (partition by {by} order by {order} desc \
-             nulls last) as place from ({}) as {alias}) as {outer} where place <= {most}",
-            list.join(", "),
-            inner.sql
-        );
-        Query { sql, columns: inner.columns, portable: false }
-    }
-
-    fn exists(&mut self, depth: u32) -> Query {
-        let (left, right, on, names) = self.pair(depth);
-        let Some(on) = on else { return left };
-        let not = if self.tape.chance(50) { "not " } else { "" };
-        let list: Vec<String> =
-            left.columns.iter().map(|(c, _)| format!("{}.{c}", names[0])).collect();
-        let sql = format!(
-            "select {} from ({}) as {} where {not}exists (select 1 from ({}) as {} where {on})",
-            list.join(", "),
-            left.sql,
-            names[0],
-            right.sql,
-            names[1]
-        );
-        Query { sql, columns: left.columns, portable: left.portable && right.portable }
-    }
-
-    fn membership(&mut self, depth: u32) -> Query {
-        let left = self.query(depth - 1);
-        let right = self.query(depth - 1);
-        let Some((column, kind)) = self.pick(&left, &[Kind::Int, Kind::Text]) else { return left };
-        let Some((other, _)) = self.pick(&right, &[kind]) else { return left };
-        let not = if self.tape.chance(50) { "not " } else { "" };
-        let (a, b) = (self.name("m"), self.name("m"));
-        let sql = format!(
-            "select * from ({}) as {a} where {a}.{column} {not}in (select {other} from ({}) as {b})",
-            left.sql, right.sql
-        );
-        Query { sql, columns: left.columns, portable: left.portable && right.portable }
-    }
-
-    fn scalar(&mut self, depth: u32) -> Query {
-        let left = self.query(depth - 1);
-        let right = self.query(depth - 1);
-        let Some((column, kind)) = self.pick(&left, &[Kind::Int, Kind::Money]) else { return left };
-        let Some((other, _)) = self.pick(&right, &[kind]) else { return left };
-        let (a, b) = (self.name("q"), self.name("q"));
-        let call = self.tape.one_of(&["max", "min", "count"]);
-        let sql = format!(
-            "select * from ({}) as {a} where {a}.{column} >= (select {call}({other}) from ({}) as {b})",
-            left.sql, right.sql
-        );
-        Query { sql, columns: left.columns, portable: left.portable && right.portable }
-    }
-
-    fn global(&mut self, depth: u32) -> Query {
-        let inner = self.query(depth - 1);
-        if self.tape.chance(30) {
-            let Some((order, _)) = self.pick(&inner, &[Kind::Int]) else { return inner };
-            let alias = self.name("o");
-            let all: Vec<&str> = inner.columns.iter().map(|(c, _)| c.as_str()).collect();
-            let sql = format!(
-                "select * from ({}) as {alias} order by {order}, {} limit 3",
-                inner.sql,
-                all.join(", ")
-            );
-            return Query { sql, columns: inner.columns, portable: false };
-        }
-        let alias = self.name("e");
-        let (list, columns, portable) = self.aggregates(&inner);
-        let sql = format!("select {} from ({}) as {alias}", list.join(", "), inner.sql);
-        Query { sql, columns, portable: portable && inner.portable }
-    }
-
     fn unnest(&mut self, depth: u32) -> Query {
         let inner = self.query(depth - 1);
         let Some((a, _)) = self.pick(&inner, &[Kind::Int]) else { return inner };
         let Some((b, _)) = self.pick(&inner, &[Kind::Int]) else { return inner };
         let (alias, name) = (self.name("x"), self.name("v"));
-        let sql =
-            format!("select *, unnest(make_array({a}, {b})) as {name} from ({}) as {alias}", inner.sql);
+        let sql = format!(
+            "select *, unnest(make_array({a}, {b})) as {name} from ({}) as {alias}",
+            inner.sql
+        );
         let mut columns = inner.columns.clone();
         columns.push((name, Kind::Int));
         Query { sql, columns, portable: false }

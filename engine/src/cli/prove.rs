@@ -1,0 +1,231 @@
+//! `freshet prove`: every table recomputed from what it is made of, and compared.
+//!
+//! Sources are worked in anew from raw, histories folded anew from raw, models run over their
+//! inputs, all as of the lake's last epoch. It needs no lease and changes no table. What differs
+//! holds the targets, is kept in both versions, and is made anew by the service at its next epoch.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use bytes::Bytes;
+use serde_json::json;
+
+use super::args::Prove;
+use super::explain::{project_of, unknown};
+use super::{line, unprintable};
+use crate::checkpoint::decision::Decision;
+use crate::checkpoint::recover;
+use crate::config::Config;
+use crate::envelope;
+use crate::error::{Error, Result};
+use crate::lake::append::AppendTable;
+use crate::lake::ranges::RANGES;
+use crate::lake::store::Store;
+use crate::lake::table::{Table, TableSpec};
+use crate::lake::tables::{Tables, upload};
+use crate::lake::{layout, load, raw};
+use crate::pipeline::catalog::{Catalog, SourceTable};
+use crate::pipeline::load::take_imports;
+use crate::pipeline::rebuild::{numbered, replay};
+use crate::publish::cursor;
+use crate::publish::target::TARGETS;
+use crate::transform::plan::{Planned, PlannedModel};
+use crate::transform::proof::{self, Proof};
+
+/// What one proof came to.
+struct Told {
+    layer: String,
+    proof: Proof,
+    seconds: f64,
+    ranges: Vec<usize>,
+}
+
+/// Proves and prints.
+pub async fn run(options: &Prove, config: impl Fn() -> Result<Config>) -> Result<ExitCode> {
+    let project = project_of(options.models.as_deref(), &config)?;
+    let lake = line::lake_options(options.lake.as_deref(), &config)?;
+    let envelope = config().map(|c| c.envelope).unwrap_or_default();
+    let store = Store::open_existing(&lake)?;
+    let Some(decision) = recover::latest(&store).await? else {
+        return Err(Error::invalid(format!("the lake {} has no epoch", store.name())));
+    };
+    let catalog = Catalog::of(&project, &envelope)?;
+    let columns: Vec<_> = catalog.iter().map(|(_, table)| table.columns()).collect();
+    let mut planned = Planned::new(&project, &columns).await?;
+    take_imports(&store, &mut planned).await?;
+    if let Some(name) = &options.model
+        && !planned.models.iter().any(|m| m.name == *name)
+    {
+        return Err(unknown(&planned, name));
+    }
+    let prover = Prover { store, decision, catalog, planned, envelope };
+    let told = prover.all(options.model.as_deref()).await?;
+    for one in told.iter().filter(|t| !t.proof.holds()) {
+        prover.keep(one).await?;
+    }
+    let text = if options.json {
+        let list: Vec<_> = told.iter().map(|t| t.as_json(&prover.decision)).collect();
+        format!("{}\n", json!({"epoch": prover.decision.epoch, "proofs": list}))
+    } else {
+        told.iter().map(|t| t.text()).collect()
+    };
+    std::io::stdout().lock().write_all(text.as_bytes()).map_err(unprintable)?;
+    let holds = told.iter().all(|t| t.proof.holds());
+    Ok(if holds { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+struct Prover {
+    store: Store,
+    decision: Decision,
+    catalog: Catalog,
+    planned: Planned,
+    envelope: envelope::options::Options,
+}
+
+impl Prover {
+    async fn all(&self, only: Option<&str>) -> Result<Vec<Told>> {
+        let mut told = Vec::new();
+        if only.is_none() {
+            for (_, source) in self.catalog.iter() {
+                let started = Instant::now();
+                let Some(table) = self.table(&source.spec()).await? else { continue };
+                let Some(images) = self.images(source).await? else { continue };
+                let fresh = [images.0.change.added];
+                let proof = proof::proof(&source.relation, self.decision.epoch, &table, &fresh)?;
+                told.push(done("source", proof, &table, started)?);
+            }
+        }
+        for model in &self.planned.models {
+            if only.is_some_and(|name| name != model.name) {
+                continue;
+            }
+            if let Some(one) = self.model(model).await? {
+                told.push(one);
+            }
+        }
+        Ok(told)
+    }
+
+    async fn model(&self, model: &PlannedModel) -> Result<Option<Told>> {
+        let started = Instant::now();
+        let epoch = self.decision.epoch;
+        let mut tables = Tables::default();
+        let Some(own) = self.table(&model.spec).await? else { return Ok(None) };
+        tables.models.insert(model.name.clone(), own);
+        let proof = match model.snapshot.as_ref().map(|s| &s.images) {
+            Some(Ok(queries)) => {
+                let source = self.catalog.iter().find(|(_, s)| s.relation == queries.source);
+                let Some((_, source)) = source else { return Ok(None) };
+                let Some((resolved, numbers)) = self.images(source).await? else {
+                    return Ok(None);
+                };
+                let number = |place| numbers.get(&place).copied().unwrap_or_default();
+                let images = numbered(&resolved, number)?;
+                proof::history(&self.planned, model, &tables, &images, epoch).await?
+            }
+            // Its rows depend on when epochs were cut, which no recompute can tell.
+            Some(Err(_)) => return Ok(None),
+            None => {
+                self.inputs(model, &mut tables).await?;
+                self.planned.session.set_time(self.decision.time_us);
+                proof::model(&self.planned, model, &tables, epoch).await?
+            }
+        };
+        let own = tables.models.get(&model.name);
+        let own = own.ok_or_else(|| Error::bug("a table that was just read"))?;
+        Ok(Some(done(&model.layer, proof, own, started)?))
+    }
+
+    async fn inputs(&self, model: &PlannedModel, tables: &mut Tables) -> Result<()> {
+        for name in model.inputs.iter().map(|i| i.name()) {
+            if let Some(above) = self.planned.models.iter().find(|m| m.name == name) {
+                if let Some(table) = self.table(&above.spec).await? {
+                    tables.models.insert(name.to_owned(), table);
+                }
+            } else if let Some((_, source)) = self.catalog.iter().find(|(_, s)| s.relation == name)
+                && let Some(table) = self.table(&source.spec()).await?
+            {
+                tables.source.insert(name.to_owned(), table);
+            }
+        }
+        Ok(())
+    }
+
+    async fn table(&self, spec: &TableSpec) -> Result<Option<Table>> {
+        let Some(standing) = self.decision.tables.get(&spec.path) else { return Ok(None) };
+        Ok(Some(load::table(&self.store, spec.clone(), standing.version).await?))
+    }
+
+    /// A source's rows and images as raw has them, as of the epoch.
+    async fn images(
+        &self,
+        source: &SourceTable,
+    ) -> Result<Option<(crate::lake::current::Resolved, std::collections::BTreeMap<usize, i64>)>>
+    {
+        let path = layout::raw(&source.folder);
+        let Some(standing) = self.decision.tables.get(&path) else { return Ok(None) };
+        let part = Some(raw::PARTITION);
+        let table =
+            AppendTable::load(&self.store, path, raw::schema(), part, standing.version).await?;
+        Ok(Some(replay(&self.store, source, Some(&table), &self.envelope).await?))
+    }
+
+    /// Keeps both versions, holds every target that was ever pushed to, and asks for the repair.
+    async fn keep(&self, told: &Told) -> Result<()> {
+        upload(&self.store, told.proof.files()?).await?;
+        let why = format!("epoch {}: {}", told.proof.epoch, told.summary());
+        for target in TARGETS {
+            let name = format!("proof-{}", told.proof.name);
+            cursor::hold(&self.store, target, &name, Some(&why)).await?;
+        }
+        if told.layer != "source" {
+            self.store.put(&layout::repair(&told.proof.name), Bytes::from(why)).await?;
+        }
+        Ok(())
+    }
+}
+
+fn done(layer: &str, proof: Proof, table: &Table, started: Instant) -> Result<Told> {
+    let ranges = proof.ranges(table.hasher())?;
+    let seconds = started.elapsed().as_secs_f64();
+    Ok(Told { layer: layer.to_owned(), proof, seconds, ranges })
+}
+
+impl Told {
+    fn summary(&self) -> String {
+        let among = format!("{} of {RANGES} ranges of its key", self.ranges.len());
+        format!("{}, in {among}", self.proof.summary())
+    }
+
+    fn text(&self) -> String {
+        let name = format!("{}.{}", self.layer, self.proof.name);
+        if self.proof.holds() {
+            return format!(
+                "{name:<40} {:>12} rows  proved at epoch {} in {:.2} s\n",
+                self.proof.rows, self.proof.epoch, self.seconds
+            );
+        }
+        format!(
+            "{name:<40} {:>12} rows  DIFFERS\n  {}\n  both versions: {}; pushes are held; a \
+             model is made anew by the service when it starts\n",
+            self.proof.rows,
+            self.summary(),
+            layout::proofs(&self.proof.name, self.proof.epoch)
+        )
+    }
+
+    fn as_json(&self, decision: &Decision) -> serde_json::Value {
+        json!({
+            "layer": self.layer,
+            "name": self.proof.name,
+            "epoch": decision.epoch,
+            "rows": self.proof.rows,
+            "proved": self.proof.holds(),
+            "too_many": self.proof.difference.removed.num_rows(),
+            "missing": self.proof.difference.added.num_rows(),
+            "ranges": self.ranges,
+            "seconds": self.seconds,
+        })
+    }
+}

@@ -1,0 +1,136 @@
+//! The proof: a model recomputed from what it reads, compared with what is stored.
+//!
+//! It shares no line with maintenance but the model's SQL: the query runs over whole tables. What
+//! differs is kept beside the lake, both versions of it; logs and status say how much and in which
+//! ranges of the key, never a value.
+
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use freshet_sql::change::ChangeBatch;
+use freshet_sql::maintain::recompute::difference;
+use freshet_sql::plan::Session;
+use freshet_sql::rows::RowHasher;
+
+use super::history::onto_imported;
+use super::plan::{Planned, PlannedModel};
+use super::view::{Changes, View};
+use crate::error::{Error, Result};
+use crate::lake::layout;
+use crate::lake::parquet::{Effort, encode};
+use crate::lake::ranges::range_of;
+
+use crate::lake::table::{Table, Upload};
+use crate::lake::tables::Tables;
+use crate::transform::history::SourceImages;
+
+/// What a recompute said of one table.
+#[derive(Debug)]
+pub struct Proof {
+    /// The table's name.
+    pub name: String,
+    /// The epoch it was compared at.
+    pub epoch: u64,
+    /// Rows stored.
+    pub rows: u64,
+    /// Rows that are stored and should not be (removed), and that should be and are not (added).
+    pub difference: ChangeBatch,
+    /// Whether the rows are right and the digests that were kept of them are not.
+    pub drifted: bool,
+}
+
+impl Proof {
+    /// Whether what is stored is what the query gives.
+    pub fn holds(&self) -> bool {
+        self.difference.is_empty() && !self.drifted
+    }
+
+    /// What differs, in a sentence without a value.
+    pub fn summary(&self) -> String {
+        if self.drifted {
+            return format!("\"{}\" has the right rows and a digest of others", self.name);
+        }
+        format!(
+            "\"{}\" differs from its recompute: {} rows too many, {} missing",
+            self.name,
+            self.difference.removed.num_rows(),
+            self.difference.added.num_rows()
+        )
+    }
+
+    /// The ranges of the key's hash in which rows differ.
+    pub fn ranges(&self, hasher: &RowHasher) -> Result<Vec<usize>> {
+        let mut ranges = std::collections::BTreeSet::new();
+        for rows in [&self.difference.removed, &self.difference.added] {
+            ranges.extend(hasher.hashes(rows)?.into_iter().map(range_of));
+        }
+        Ok(ranges.into_iter().collect())
+    }
+
+    /// Both versions of what differs, as files of the lake.
+    pub fn files(&self) -> Result<Vec<Upload>> {
+        let folder = layout::proofs(&self.name, self.epoch);
+        let file = |name: &str, rows: &RecordBatch| -> Result<Upload> {
+            Ok(Upload {
+                path: format!("{folder}/{name}.parquet"),
+                body: encode(rows, Effort::Quick)?,
+            })
+        };
+        Ok(vec![
+            file("stored", &self.difference.removed)?,
+            file("recomputed", &self.difference.added)?,
+        ])
+    }
+}
+
+/// A model over what it reads, against its own table. Snapshots of images need [`history`].
+pub async fn model(
+    planned: &Planned,
+    model: &PlannedModel,
+    tables: &Tables,
+    epoch: u64,
+) -> Result<Proof> {
+    let nothing = Changes::new();
+    let view = View::new(tables, &model.inputs, [&nothing, &nothing]);
+    let fresh = planned.whole(model, tables, &view).await?;
+    let table = own(tables, model)?;
+    proof(&model.name, epoch, table, &fresh)
+}
+
+/// A snapshot folded from every image of its source, against its own table.
+pub async fn history(
+    planned: &Planned,
+    model: &PlannedModel,
+    tables: &Tables,
+    images: &SourceImages,
+    epoch: u64,
+) -> Result<Proof> {
+    let bug = || Error::bug("a proof of a history that follows no images");
+    let snapshot = model.snapshot.as_ref().ok_or_else(bug)?;
+    let queries = snapshot.images.as_ref().map_err(|_| bug())?;
+    let relation = planned.sources.get(&queries.source).map(|s| &s.images).ok_or_else(bug)?;
+    let session: &Session = &planned.session;
+    let change = onto_imported(session, snapshot, queries, relation, images).await?;
+    let table = own(tables, model)?;
+    let left = super::run::untouched(&snapshot.imported, &change, table.hasher())?;
+    proof(&model.name, epoch, table, &[left, change.added])
+}
+
+/// Rows against a table.
+pub fn proof(name: &str, epoch: u64, table: &Table, fresh: &[RecordBatch]) -> Result<Proof> {
+    let rows = table.rows() as u64;
+    if table.equals(fresh)? {
+        let difference = ChangeBatch::empty(table.schema());
+        return Ok(Proof { name: name.to_owned(), epoch, rows, difference, drifted: false });
+    }
+    let mut found = table.pinned();
+    found.reindex()?;
+    let fresh = concat_batches(&table.schema(), fresh)?;
+    let difference = difference(&found, &[fresh], &table.schema(), table.hasher())?;
+    let drifted = difference.is_empty();
+    Ok(Proof { name: name.to_owned(), epoch, rows, difference, drifted })
+}
+
+fn own<'t>(tables: &'t Tables, model: &PlannedModel) -> Result<&'t Table> {
+    let table = tables.models.get(&model.name);
+    table.ok_or_else(|| Error::bug(format!("model \"{}\" has no table", model.name)))
+}

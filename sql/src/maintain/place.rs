@@ -1,0 +1,62 @@
+//! Where in a model's text a construct stands that has no local key.
+//!
+//! It looks at words, not at meaning: the plan says what the construct is, the text where it may be.
+
+use sqlparser::dialect::GenericDialect;
+use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+
+use super::node::Construct;
+
+/// Line and column, from 1, of the first place where the construct can stand in this SQL.
+pub fn place(sql: &str, construct: Construct) -> Option<(u32, u32)> {
+    let dialect = GenericDialect {};
+    let tokens = Tokenizer::new(&dialect, sql).tokenize_with_location().ok()?;
+    let tokens: Vec<TokenWithSpan> =
+        tokens.into_iter().filter(|t| !matches!(t.token, Token::Whitespace(_))).collect();
+    let words: Vec<String> = tokens.iter().map(|t| t.token.to_string().to_lowercase()).collect();
+    let at = find(&words, construct)?;
+    let start = tokens.get(at)?.span.start;
+    Some((u32::try_from(start.line).ok()?, u32::try_from(start.column).ok()?))
+}
+
+fn find(words: &[String], construct: Construct) -> Option<usize> {
+    let any = |names: &[&str]| words.iter().position(|w| names.contains(&w.as_str()));
+    match construct {
+        Construct::Limit => any(&["limit", "offset", "fetch", "top"]),
+        Construct::GlobalWindow => {
+            let open = |at: &usize| words.get(at + 1).is_some_and(|w| w == "(");
+            let whole = |at: &usize| words.get(at + 2).is_none_or(|w| w != "partition");
+            let over = words.iter().enumerate().filter(|(_, w)| *w == "over");
+            over.map(|(at, _)| at).filter(open).find(whole)
+        }
+        Construct::GlobalAggregate => any(&["sum", "count", "avg", "min", "max"]),
+        Construct::CrossJoin => any(&["cross"]).or_else(|| any(&["exists", "in", "join"])),
+        Construct::GroupingSets => any(&["rollup", "cube", "grouping"]),
+        Construct::Recursion => any(&["recursive"]),
+        Construct::Time => any(&[
+            "current_timestamp",
+            "current_date",
+            "localtimestamp",
+            "now",
+            "getdate",
+            "sysdate",
+            "today",
+        ]),
+        Construct::DerivedKey => any(&["group", "over", "join"]),
+        Construct::Other => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn constructs_are_found_where_they_stand() {
+        let sql = "select *,\n  row_number() over (partition by k order by i),\n  \
+                   rank() over (order by i)\nfrom t\nlimit 3";
+        assert_eq!(place(sql, Construct::GlobalWindow), Some((3, 10)));
+        assert_eq!(place(sql, Construct::Limit), Some((5, 1)));
+        assert_eq!(place(sql, Construct::Recursion), None);
+    }
+}

@@ -1,0 +1,160 @@
+//! Random windows, subqueries and whole-table constructs: the other half of the generator.
+
+use super::query::{Kind, Maker, Query};
+
+impl Maker<'_, '_> {
+    pub(super) fn window(&mut self, depth: u32) -> Query {
+        let inner = self.query(depth - 1);
+        let Some((by, _)) = self.pick(&inner, &[Kind::Int, Kind::Text]) else { return inner };
+        let order = self.pick(&inner, &[Kind::Int, Kind::Time, Kind::Money]);
+        let alias = self.name("w");
+        let name = self.name("n");
+        let (order, portable) = match &order {
+            Some((column, _)) => (format!(" order by {column}"), true),
+            None => (String::new(), true),
+        };
+        if self.tape.chance(30)
+            && let Some((by_time, frame)) = self.range(&inner)
+        {
+            let call = self.tape.one_of(&["count(*)", "min(1)"]);
+            let sql = format!(
+                "select *, cast({call} over (partition by {by} order by {by_time} range between \
+                 {frame}) as bigint) as {name} from ({}) as {alias}",
+                inner.sql
+            );
+            let mut columns = inner.columns.clone();
+            columns.push((name, Kind::Int));
+            return Query { sql, columns, portable: false };
+        }
+        let (call, kind, same) = match self.tape.choose(7) {
+            0 => ("count(*)".to_owned(), Kind::Int, true),
+            1 if !order.is_empty() => ("row_number()".to_owned(), Kind::Int, false),
+            2 if !order.is_empty() => ("rank()".to_owned(), Kind::Int, false),
+            3 if !order.is_empty() => match self.pick(&inner, &[Kind::Int, Kind::Money]) {
+                Some((c, k)) => (format!("lag({c})"), k, false),
+                None => ("count(*)".to_owned(), Kind::Int, true),
+            },
+            4 => match self.pick(&inner, &[Kind::Money]) {
+                Some((c, _)) => (
+                    format!("cast(sum({c}) over (partition by {by}{order}) as decimal(18, 2))"),
+                    Kind::Money,
+                    true,
+                ),
+                None => ("count(*)".to_owned(), Kind::Int, true),
+            },
+            5 => match self.pick(&inner, &[Kind::Int, Kind::Money]) {
+                Some((c, k)) => (format!("max({c})"), k, true),
+                None => ("count(*)".to_owned(), Kind::Int, true),
+            },
+            _ => ("count(*)".to_owned(), Kind::Int, true),
+        };
+        let call = if call.contains(" over ") {
+            call
+        } else {
+            format!("{call} over (partition by {by}{order})")
+        };
+        let sql = format!("select *, {call} as {name} from ({}) as {alias}", inner.sql);
+        let mut columns = inner.columns.clone();
+        columns.push((name, kind));
+        // DuckDB orders nulls last unless told; ties fall anyhow. Only whole partitions are the same.
+        let whole = order.is_empty() && same;
+        Query { sql, columns, portable: inner.portable && portable && whole }
+    }
+
+    /// An order and a bounded range over it.
+    pub(super) fn range(&mut self, inner: &Query) -> Option<(String, &'static str)> {
+        let (column, kind) = self.pick(inner, &[Kind::Time, Kind::Int])?;
+        let frames: &[&str] = match kind {
+            Kind::Time => &[
+                "interval '12 hours' preceding and current row",
+                "interval '1 day' preceding and interval '12 hours' following",
+                "current row and interval '1 day' following",
+            ],
+            _ => &["1 preceding and current row", "2 preceding and 1 following"],
+        };
+        let order = if self.tape.chance(30) { " desc" } else { "" };
+        Some((format!("{column}{order}"), *self.tape.one_of(frames)))
+    }
+
+    pub(super) fn top_per_key(&mut self, depth: u32) -> Query {
+        let inner = self.query(depth - 1);
+        let Some((by, _)) = self.pick(&inner, &[Kind::Int, Kind::Text]) else { return inner };
+        let Some((order, _)) = self.pick(&inner, &[Kind::Int, Kind::Money, Kind::Time]) else {
+            return inner;
+        };
+        let most = 1 + self.tape.choose(2);
+        let (alias, outer) = (self.name("t"), self.name("t"));
+        let list: Vec<&str> = inner.columns.iter().map(|(c, _)| c.as_str()).collect();
+        let sql = format!(
+            "select {} from (select *, row_number() over (partition by {by} order by {order} desc \
+             nulls last) as place from ({}) as {alias}) as {outer} where place <= {most}",
+            list.join(", "),
+            inner.sql
+        );
+        Query { sql, columns: inner.columns, portable: false }
+    }
+
+    pub(super) fn exists(&mut self, depth: u32) -> Query {
+        let (left, right, on, names) = self.pair(depth);
+        let Some(on) = on else { return left };
+        let not = if self.tape.chance(50) { "not " } else { "" };
+        let list: Vec<String> =
+            left.columns.iter().map(|(c, _)| format!("{}.{c}", names[0])).collect();
+        let sql = format!(
+            "select {} from ({}) as {} where {not}exists (select 1 from ({}) as {} where {on})",
+            list.join(", "),
+            left.sql,
+            names[0],
+            right.sql,
+            names[1]
+        );
+        Query { sql, columns: left.columns, portable: left.portable && right.portable }
+    }
+
+    pub(super) fn membership(&mut self, depth: u32) -> Query {
+        let left = self.query(depth - 1);
+        let right = self.query(depth - 1);
+        let Some((column, kind)) = self.pick(&left, &[Kind::Int, Kind::Text]) else { return left };
+        let Some((other, _)) = self.pick(&right, &[kind]) else { return left };
+        let not = if self.tape.chance(50) { "not " } else { "" };
+        let (a, b) = (self.name("m"), self.name("m"));
+        let sql = format!(
+            "select * from ({}) as {a} where {a}.{column} {not}in (select {other} from ({}) as {b})",
+            left.sql, right.sql
+        );
+        Query { sql, columns: left.columns, portable: left.portable && right.portable }
+    }
+
+    pub(super) fn scalar(&mut self, depth: u32) -> Query {
+        let left = self.query(depth - 1);
+        let right = self.query(depth - 1);
+        let Some((column, kind)) = self.pick(&left, &[Kind::Int, Kind::Money]) else { return left };
+        let Some((other, _)) = self.pick(&right, &[kind]) else { return left };
+        let (a, b) = (self.name("q"), self.name("q"));
+        let call = self.tape.one_of(&["max", "min", "count"]);
+        let sql = format!(
+            "select * from ({}) as {a} where {a}.{column} >= (select {call}({other}) from ({}) as {b})",
+            left.sql, right.sql
+        );
+        Query { sql, columns: left.columns, portable: left.portable && right.portable }
+    }
+
+    pub(super) fn global(&mut self, depth: u32) -> Query {
+        let inner = self.query(depth - 1);
+        if self.tape.chance(30) {
+            let Some((order, _)) = self.pick(&inner, &[Kind::Int]) else { return inner };
+            let alias = self.name("o");
+            let all: Vec<&str> = inner.columns.iter().map(|(c, _)| c.as_str()).collect();
+            let sql = format!(
+                "select * from ({}) as {alias} order by {order}, {} limit 3",
+                inner.sql,
+                all.join(", ")
+            );
+            return Query { sql, columns: inner.columns, portable: false };
+        }
+        let alias = self.name("e");
+        let (list, columns, portable) = self.aggregates(&inner);
+        let sql = format!("select {} from ({}) as {alias}", list.join(", "), inner.sql);
+        Query { sql, columns, portable: portable && inner.portable }
+    }
+}

@@ -1,0 +1,96 @@
+//! The proof sees what is wrong, says where, and the model is made right again.
+//!
+//! A file of a mart is written anew with one row changed, as a broken disk or a hand would; nothing in
+//! the engine knows of it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use arrow::array::RecordBatch;
+use freshet::lake::layout;
+use freshet::lake::parquet::{Effort, decode, encode};
+use freshet::publish::cursor;
+
+use crate::publish::bank::BankLake;
+
+const MART: &str = "dim_accounts_current";
+
+/// The largest data file of the mart.
+fn file_of(lake: &Path) -> PathBuf {
+    let folder = lake.join("marts").join(MART);
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let data = files.filter(|path| path.extension().is_some_and(|e| e == "parquet"));
+    data.max_by_key(|path| path.metadata().unwrap().len()).unwrap()
+}
+
+/// Gives the first row the values of the last one.
+async fn damage(bank: &BankLake) {
+    let (planned, _) = bank.planned().await;
+    let schema = planned.models.iter().find(|m| m.name == MART).unwrap().spec.schema.clone();
+    let path = file_of(bank.folder.path());
+    let rows = decode(std::fs::read(&path).unwrap().into(), &schema, "mart").unwrap();
+    let last = rows.slice(rows.num_rows() - 1, 1);
+    let rest = rows.slice(1, rows.num_rows() - 1);
+    let rows: RecordBatch = arrow::compute::concat_batches(&schema, [&last, &rest]).unwrap();
+    std::fs::write(&path, encode(&rows, Effort::Quick).unwrap()).unwrap();
+}
+
+fn prove(lake: &Path, model: Option<&str>) -> (Output, serde_json::Value) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_freshet"));
+    command.args(["prove", "--json", "--lake"]).arg(lake).args(model);
+    let output = command.current_dir(lake).output().unwrap();
+    let told = serde_json::from_slice(&output.stdout);
+    (output.clone(), told.unwrap_or_else(|_| panic!("{output:?}")))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_prove_finds_is_told_held_and_made_anew() {
+    let mut bank = BankLake::open(40, 11).await;
+    for _ in 0..4 {
+        bank.live(30).await;
+    }
+    let folder = bank.folder.path().to_path_buf();
+    let (output, told) = prove(&folder, None);
+    assert!(output.status.success(), "{told}");
+    assert!(told["proofs"].as_array().unwrap().len() > 15, "sources, snapshots and models: {told}");
+    damage(&bank).await;
+    let (output, told) = prove(&folder, Some(MART));
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    let found = &told["proofs"][0];
+    assert_eq!((&found["too_many"], &found["missing"]), (&1.into(), &1.into()), "{told}");
+    assert!(!found["ranges"].as_array().unwrap().is_empty(), "{told}");
+    let epoch = bank.last().epoch;
+    let kept = folder.join(layout::proofs(MART, epoch));
+    assert!(kept.join("stored.parquet").exists() && kept.join("recomputed.parquet").exists());
+    let holds = cursor::holds(&bank.store(), "snowflake").await.unwrap();
+    assert!(holds.iter().any(|h| h.starts_with(&format!("proof-{MART}"))), "{holds:?}");
+    // The service makes it anew when it starts, and lets go.
+    let mut bank = bank.reopen(None).await;
+    assert!(bank.pipeline.wants_rebuild());
+    bank.live(10).await;
+    assert!(cursor::holds(&bank.store(), "snowflake").await.unwrap().is_empty());
+    let (output, told) = prove(&folder, None);
+    assert!(output.status.success(), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_continuous_prover_finds_it_beside_the_epochs() {
+    let mut bank = BankLake::open(40, 12).await;
+    bank.live(30).await;
+    damage(&bank).await;
+    let mut bank = bank.reopen(None).await;
+    let mut seen = false;
+    for _ in 0..2_000 {
+        bank.live(1).await;
+        let holds = cursor::holds(&bank.store(), "snowflake").await.unwrap();
+        if holds.is_empty() && seen {
+            break;
+        }
+        seen |= !holds.is_empty();
+    }
+    assert!(seen, "no proof said that the mart is wrong");
+    let (output, told) = prove(bank.folder.path(), None);
+    assert!(output.status.success(), "it was not made anew: {told}");
+    let proved = bank.last().models.iter().filter(|m| m.proved.is_some()).count();
+    assert!(proved > 0, "status knows of no proof");
+}

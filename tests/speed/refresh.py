@@ -1,0 +1,228 @@
+"""One refresh after some changes, side by side: Freshet's epoch, `dbt build`, and DuckDB alone.
+
+A script, not a test: `python tests/speed/refresh.py --rows 1000000 --changes 1000`. All run on this
+machine, one after the other, over one bank: Freshet makes it and follows its changes, and the
+source tables of its last two epochs are what dbt and DuckDB see before and after the same changes.
+It must never compare different work without saying so: the notes below the table say what each
+side does, and the rows of both sides are compared.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+TESTS = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(TESTS))
+
+import duckdb  # noqa: E402
+
+from equivalence.lake import Lake, audit_columns  # noqa: E402
+from equivalence.project import Compiled, copy_project, load  # noqa: E402
+
+BENCH_SECONDS_MAX = 3_600
+DBT_SECONDS_MAX = 1_200
+SQL_SECONDS_MAX = 1_200
+THREADS = 2
+SQL_RUNS = 3
+BEGAN = "effective_from"
+NOTES = """\
+(a) the median epoch: raw events, current rows, every model, snapshot and test, Delta files on disk
+(b) the second `dbt build`, as a process: every model and test in full, snapshots by comparison;
+    {inner:.2f} s of it are dbt's own count, without its start. Its incremental model keeps rows that
+    the source deleted: {stale} rows in {models} of {compared} models differ from the lake's
+(c) the models' compiled SQL in graph order, the median of {runs} runs, after which no row of those
+    models differs; no tests, and snapshots are left as they stand after (b)
+(d) the last part of the initial read, then every model, snapshot and test from nothing"""
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the bank")
+    parser.add_argument("--changes", type=int, default=1_000, help="changes of one refresh")
+    parser.add_argument("--epochs", type=int, default=30, help="epochs that are measured")
+    parser.add_argument("--warm-up", type=int, default=30, help="epochs before them")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--keep", action="store_true", help="leave the lake and the database there")
+    return parser.parse_args()
+
+
+def binary() -> Path:
+    """The binary that is measured: $FRESHET_BIN, else the debug build."""
+    target = Path(os.environ.get("CARGO_TARGET_DIR") or TESTS.parent / "target")
+    found = Path(os.environ.get("FRESHET_BIN") or target / "debug" / "freshet")
+    if not found.exists():
+        sys.exit(f"the binary is missing: {found} (set FRESHET_BIN, or run cargo build)")
+    return found.resolve()
+
+
+def run(command, seconds_max: float, **options) -> str:
+    """A command's output; its last words and an end if it fails."""
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=seconds_max,
+                          stdin=subprocess.DEVNULL, **options)
+    if done.returncode != 0:
+        sys.exit(f"{command[0]} failed\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
+    return done.stdout
+
+
+def epochs(options, folder: Path) -> tuple[dict, Lake]:
+    """Freshet's own measurement, and the lake that it leaves."""
+    folder.mkdir()
+    said = run([binary(), "bench", "epoch", "--rows", options.rows, "--changes", options.changes,
+                "--epochs", options.epochs, "--warm-up", options.warm_up, "--folder", folder,
+                "--keep", "--json"], BENCH_SECONDS_MAX)
+    told = next(line for line in said.splitlines() if line.startswith("["))
+    roots = [entry for entry in folder.iterdir() if (entry / "_freshet").is_dir()]
+    assert len(roots) == 1, f"lakes in {folder}: {roots}"
+    return json.loads(told)[0], Lake(roots[0])
+
+
+def show(database: Path, compiled: Compiled, lake: Lake, decision: dict) -> None:
+    """Puts the source tables as of an epoch into the database that dbt reads."""
+    with duckdb.connect(str(database)) as connection:
+        connection.execute("set TimeZone = 'UTC'; create schema if not exists public")
+        for name, relation in compiled.sources.items():
+            load(connection, relation, lake.table(f"source/{name}", decision))
+
+
+def build(project: Path, database: Path) -> tuple[float, float]:
+    """One `dbt build` as anyone types it: its seconds, and those that dbt counts itself."""
+    environment = {**os.environ, "BANK_DUCKDB": str(database), "DO_NOT_TRACK": "1"}
+    command = [sys.executable, "-c", "from dbt.cli.main import cli; cli()", "--quiet", "build",
+               "--project-dir", project, "--profiles-dir", project]
+    since = time.perf_counter()
+    run(command, DBT_SECONDS_MAX, env=environment, cwd=project)
+    seconds = time.perf_counter() - since
+    results = json.loads((project / "target" / "run_results.json").read_text())
+    return seconds, results["elapsed_time"]
+
+
+@contextmanager
+def bounded(connection, seconds_max: float):
+    """Interrupts what runs on a connection for too long."""
+    timer = threading.Timer(seconds_max, connection.interrupt)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def models(database: Path, compiled: Compiled) -> list[float]:
+    """Seconds of all models' SQL in graph order, run by run."""
+    taken = []
+    with duckdb.connect(str(database)) as connection, bounded(connection, SQL_SECONDS_MAX):
+        connection.execute(f"set TimeZone = 'UTC'; set threads = {THREADS}")
+        for _ in range(SQL_RUNS):
+            since = time.perf_counter()
+            for node in compiled.nodes:
+                if node.kind == "model":
+                    connection.execute(f"create or replace table {node.relation} as {node.sql}")
+            taken.append(time.perf_counter() - since)
+    return taken
+
+
+def differing(database: Path, compiled: Compiled, lake: Lake, decision: dict) -> dict[str, int]:
+    """Rows that only one side has, by model; audit columns aside.
+
+    dbt's history begins with its first build. So what reads a snapshot directly is left out, and
+    from what else there is, the time at which a version began.
+    """
+    found = {}
+    snapshots = {node.name for node in compiled.nodes if node.kind == "snapshot"}
+    with duckdb.connect(str(database), read_only=True) as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        for node in compiled.nodes:
+            if node.name in snapshots or snapshots.intersection(node.above):
+                continue
+            told = lake.table(node.path, decision)
+            aside = {BEGAN, *audit_columns(decision, node.path)}.intersection(told.column_names)
+            left_out = f"exclude ({', '.join(sorted(aside))})" if aside else ""
+            connection.register("told", told)
+            sides = [f"select * {left_out} from {name}" for name in ("told", node.relation)]
+            found[node.name] = 0
+            for one, other in (sides, sides[::-1]):
+                text = f"select count(*) from (({one}) except all ({other}))"
+                (rows,), = connection.execute(text).fetchall()
+                found[node.name] += rows
+            connection.unregister("told")
+    assert len(found) > 8, f"hardly a model was compared: {sorted(found)}"
+    return found
+
+
+def measure(options, folder: Path) -> dict:
+    """Everything, one after the other."""
+    told, lake = epochs(options, folder / "lakes")
+    before, after = lake.decisions()[-2:]
+    (folder / "compiled").mkdir()
+    compiled = Compiled(folder / "compiled")
+    project, database = copy_project(folder), folder / "bank.duckdb"
+    show(database, compiled, lake, before)
+    first, _ = build(project, database)
+    show(database, compiled, lake, after)
+    second, inner = build(project, database)
+    stale = differing(database, compiled, lake, after)
+    taken = models(database, compiled)
+    wrong = {name: n for name, n in differing(database, compiled, lake, after).items() if n}
+    assert not wrong, f"the models' SQL gives other rows than the lake has: {wrong}"
+    epoch, alone = told["epoch_ms_p50"] / 1e3, statistics.median(taken)
+    return {
+        "rows": told["rows"], "stored_rows": told["stored_rows"], "changes": options.changes,
+        "models_compared": len(stale),
+        "rows_that_differ_after_dbt_build": {name: n for name, n in stale.items() if n},
+        "epoch_seconds": epoch, "epoch_seconds_p99": told["epoch_ms_p99"] / 1e3,
+        "dbt_first_build_seconds": first,
+        "dbt_build_seconds": second, "dbt_build_inner_seconds": inner,
+        "sql_seconds": alone, "sql_seconds_all": taken,
+        "rebuild_seconds": told["build_seconds"],
+        "epoch_to_dbt": epoch / second, "epoch_to_sql": epoch / alone,
+        "rebuild_to_sql": told["build_seconds"] / alone,
+        "peak_bytes": told["peak_bytes"],
+    }
+
+
+def table(m: dict) -> str:
+    """For people."""
+    rows = [("(a) Freshet, an epoch", m["epoch_seconds"]),
+            ("(b) dbt build", m["dbt_build_seconds"]),
+            ("(c) DuckDB, the models' SQL", m["sql_seconds"]),
+            ("(d) Freshet, the rebuild", m["rebuild_seconds"])]
+    ratios = [("(a):(b)", m["epoch_to_dbt"]), ("(a):(c)", m["epoch_to_sql"]),
+              ("(d):(c)", m["rebuild_to_sql"])]
+    lines = [f"{m['changes']} changes to {m['rows']} rows of the bank", "", f"{'':<32}seconds"]
+    lines += [f"{name:<30}{seconds:>9.3f}" for name, seconds in rows]
+    lines += ["", f"{'':<33}ratio"]
+    lines += [f"{name:<30}{ratio:>9.3f}   1 : {1 / ratio:.2f}" for name, ratio in ratios]
+    stale = m["rows_that_differ_after_dbt_build"]
+    notes = NOTES.format(inner=m["dbt_build_inner_seconds"], runs=SQL_RUNS, models=len(stale),
+                         stale=sum(stale.values()), compared=m["models_compared"])
+    return "\n".join([*lines, "", notes])
+
+
+def main() -> None:
+    # A run that is told to end cleans up as after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    options = arguments()
+    os.environ["DBT_SEND_ANONYMOUS_USAGE_STATS"] = "false"
+    folder = Path(tempfile.mkdtemp(prefix="freshet-speed-"))
+    try:
+        measured = measure(options, folder)
+    finally:
+        if options.keep:
+            print(f"kept: {folder}", file=sys.stderr)
+        else:
+            shutil.rmtree(folder)
+    print(json.dumps(measured) if options.json else table(measured))
+
+
+if __name__ == "__main__":
+    main()
