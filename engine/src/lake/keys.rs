@@ -7,16 +7,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::{RecordBatch, RecordBatchOptions};
-use arrow::compute::interleave_record_batch;
-use freshet_sql::change::ChangeBatch;
-use freshet_sql::maintain::keys::{KeyExprs, KeySet};
-use freshet_sql::maintain::near::{RangeKey, Ranges};
-use freshet_sql::maintain::stored::{Stored, When};
-
-use super::index::Place;
-use super::table::{LiveFile, Table};
-use crate::error::Error;
+use arrow::array::RecordBatch;
+use freshet_sql::maintain::keys::KeyExprs;
+use freshet_sql::maintain::near::RangeKey;
 
 /// The rows of one file in the order of their key's hash; an index with an order, then by that.
 #[derive(Debug)]
@@ -108,7 +101,7 @@ pub struct KeyIndexes(Mutex<BTreeMap<Arc<str>, Arc<KeyIndex>>>);
 
 impl KeyIndexes {
     /// The index of this name; built if it was not asked for before.
-    fn get(
+    pub(super) fn get(
         &self,
         name: &Arc<str>,
         build: impl FnOnce() -> freshet_sql::error::Result<KeyIndex>,
@@ -126,184 +119,5 @@ impl KeyIndexes {
     pub fn bytes(&self) -> usize {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.values().map(|i| i.bytes()).sum()
-    }
-}
-
-/// A table in an epoch: as it was before, and as it is with the epoch's change.
-#[derive(Debug, Clone, Copy)]
-pub struct Moment<'a> {
-    /// The table, with the change.
-    pub table: &'a Table,
-    /// The change; `None` where there is none.
-    pub change: Option<&'a ChangeBatch>,
-}
-
-impl Moment<'_> {
-    /// Files at this moment: what an epoch adds lies in files of its own.
-    fn is_of(&self, file: u32, when: When) -> bool {
-        when == When::After || file < self.table.first_new_file
-    }
-
-    fn removed(&self, columns: &[usize]) -> freshet_sql::error::Result<Option<RecordBatch>> {
-        match self.change {
-            Some(change) if change.removed.num_rows() > 0 => {
-                Ok(Some(change.removed.project(columns)?))
-            }
-            _ => Ok(None),
-        }
-    }
-}
-
-impl Stored for Moment<'_> {
-    fn count(&self) -> usize {
-        self.table.rows()
-    }
-
-    fn all(&self, columns: &[usize], when: When) -> freshet_sql::error::Result<Vec<RecordBatch>> {
-        let mut all = Vec::new();
-        for (number, file) in &self.table.files {
-            if self.is_of(*number, when) && file.live_rows() > 0 {
-                all.push(file.live_columns(columns)?);
-            }
-        }
-        if when == When::Before {
-            all.extend(self.removed(columns)?);
-        }
-        Ok(all)
-    }
-
-    fn with_keys(
-        &self,
-        index: &KeyExprs,
-        keys: &KeySet,
-        columns: &[usize],
-        when: When,
-    ) -> freshet_sql::error::Result<Vec<RecordBatch>> {
-        let mut hashes: Vec<u64> = keys.hashes().collect();
-        hashes.sort_unstable();
-        let found = self.find(when, |file| {
-            let by = file.keys.get(&index.name, || KeyIndex::new(index, &file.rows))?;
-            Ok(hashes.iter().flat_map(|hash| by.rows(*hash)).copied().collect())
-        })?;
-        let kept = |removed: &RecordBatch| index.keep(removed, keys);
-        self.taken(&found, columns, when, kept)
-    }
-
-    fn with_ranges(
-        &self,
-        index: &RangeKey,
-        ranges: &Ranges,
-        columns: &[usize],
-        when: When,
-    ) -> freshet_sql::error::Result<Vec<RecordBatch>> {
-        let found = self.find(when, |file| {
-            let by = file.keys.get(&index.name, || KeyIndex::ordered(index, &file.rows))?;
-            let mut rows = Vec::new();
-            for (hash, list) in ranges.iter() {
-                for interval in list {
-                    rows.extend_from_slice(by.rows_between(hash, *interval));
-                }
-            }
-            Ok(rows)
-        })?;
-        let kept = |removed: &RecordBatch| index.keep(removed, ranges);
-        self.taken(&found, columns, when, kept)
-    }
-}
-
-impl Moment<'_> {
-    /// The living rows that a file's index gives, file by file.
-    fn find(
-        &self,
-        when: When,
-        rows: impl Fn(&LiveFile) -> freshet_sql::error::Result<Vec<u32>>,
-    ) -> freshet_sql::error::Result<Vec<Place>> {
-        let mut found = Vec::new();
-        for (number, file) in &self.table.files {
-            if !self.is_of(*number, when) || file.live_rows() == 0 {
-                continue;
-            }
-            let living = rows(file)?.into_iter().filter(|row| !file.gone.contains(*row));
-            found.extend(living.map(|row| Place { file: *number, row }));
-        }
-        Ok(found)
-    }
-
-    /// The rows at these places, and those of the removed ones that were asked for too.
-    fn taken(
-        &self,
-        found: &[Place],
-        columns: &[usize],
-        when: When,
-        kept: impl Fn(&RecordBatch) -> freshet_sql::error::Result<RecordBatch>,
-    ) -> freshet_sql::error::Result<Vec<RecordBatch>> {
-        let mut all = Vec::new();
-        if !found.is_empty() {
-            all.push(self.table.take_columns(found, columns).map_err(pure)?);
-        }
-        if when == When::Before
-            && let Some(change) = self.change
-            && change.removed.num_rows() > 0
-        {
-            all.push(kept(&change.removed)?.project(columns)?);
-        }
-        Ok(all)
-    }
-}
-
-fn pure(error: Error) -> freshet_sql::error::Error {
-    freshet_sql::error::Error::Bug(error.to_string())
-}
-
-impl Table {
-    /// What comes from here on belongs to the next epoch.
-    pub fn begin_epoch(&mut self) {
-        self.first_new_file = self.next_file;
-    }
-
-    /// Some columns of the rows at these places, as one batch.
-    pub fn take_columns(
-        &self,
-        places: &[Place],
-        columns: &[usize],
-    ) -> crate::error::Result<RecordBatch> {
-        let mut numbers: Vec<u32> = places.iter().map(|p| p.file).collect();
-        numbers.sort_unstable();
-        numbers.dedup();
-        let mut batches = Vec::with_capacity(numbers.len());
-        for number in &numbers {
-            let file = self.files.get(number);
-            let file = file.ok_or_else(|| Error::bug("a place in a file that is not live"))?;
-            batches.push(file.rows.project(columns)?);
-        }
-        if columns.is_empty() {
-            let options = RecordBatchOptions::new().with_row_count(Some(places.len()));
-            let schema = std::sync::Arc::new(arrow::datatypes::Schema::empty());
-            return Ok(RecordBatch::try_new_with_options(schema, Vec::new(), &options)?);
-        }
-        if places.is_empty() {
-            let schema = self.spec.schema.project(columns)?;
-            return Ok(RecordBatch::new_empty(std::sync::Arc::new(schema)));
-        }
-        let indices: Vec<(usize, usize)> = places
-            .iter()
-            .map(|p| (numbers.binary_search(&p.file).unwrap_or(0), p.row as usize))
-            .collect();
-        let batches: Vec<&RecordBatch> = batches.iter().collect();
-        Ok(interleave_record_batch(&batches, &indices)?)
-    }
-
-    /// The change with its removed rows as they are stored, audit columns too; `None` where one of
-    /// them is not there.
-    pub fn as_stored(&self, change: ChangeBatch) -> crate::error::Result<Option<ChangeBatch>> {
-        let mut taken = hashbrown::HashSet::new();
-        let mut places = Vec::with_capacity(change.removed.num_rows());
-        for identity in self.hasher.hashes(&change.removed)? {
-            let free = self.index.places(identity).into_iter().find(|place| taken.insert(*place));
-            let Some(place) = free else { return Ok(None) };
-            places.push(place);
-        }
-        let removed = self.take(&places)?;
-        Ok(Some(ChangeBatch { removed, added: change.added }))
     }
 }

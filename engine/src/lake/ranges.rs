@@ -18,7 +18,6 @@ pub const RANGES: usize = 16;
 pub struct Ranges([u64; RANGES]);
 
 /// The range that a row of this identity lies in.
-#[expect(clippy::cast_possible_truncation, reason = "four bits are left")]
 pub const fn range_of(identity: u128) -> usize {
     (identity >> 124) as usize
 }

@@ -10,14 +10,20 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use freshet_sql::project::Project;
 use tokio::task::JoinHandle;
 
+use super::Pipeline;
 use crate::error::{Error, Result};
-use crate::lake::tables::Tables;
+use crate::lake::layout;
+use crate::lake::tables::{Tables, upload};
+use crate::publish::cursor;
+use crate::publish::target::TARGETS;
 use crate::transform::options::ProofOptions;
 use crate::transform::plan::{Planned, PlannedModel, SourceColumns};
 use crate::transform::proof::{self, Proof};
+use crate::transform::run::Input;
 
 /// What the last finished proof said.
 type Done = (Result<Proof>, Duration);
@@ -120,6 +126,44 @@ impl Proving {
             let made = prove(&own, &project, &sources, &name, &pinned, epoch, time_us);
             (made, since.elapsed())
         }));
+    }
+}
+
+impl Pipeline {
+    /// Whether rows of some model or test come and go by time alone, now that all are built.
+    pub fn changes_by_time(&self) -> bool {
+        self.planned.models.iter().any(|m| m.lineage.by_time)
+            || self.planned.tests.iter().any(|t| t.by_time)
+    }
+
+    /// A proof does not hold: both versions are kept, targets are held, the model is made anew.
+    pub(super) async fn disproved(&mut self, found: &Proof) -> Result<()> {
+        let why = format!("epoch {}: {}", found.epoch, found.summary());
+        tracing::error!(model = found.name, epoch = found.epoch, "{why}; it is made anew");
+        upload(&self.store, found.files()?).await?;
+        for target in TARGETS {
+            let name = format!("proof-{}", found.name);
+            cursor::hold(&self.store, target, &name, Some(&why)).await?;
+        }
+        self.store.put(&layout::repair(&found.name), Bytes::from(why)).await?;
+        self.forced.insert(found.name.clone());
+        Ok(())
+    }
+
+    /// Models that were made anew equal their recompute: what held them is over.
+    pub(super) async fn repaired(&mut self, input: &Input) -> Result<()> {
+        for name in &input.forced {
+            let path = layout::repair(name);
+            if self.store.get(&path).await?.is_none() {
+                continue;
+            }
+            for target in TARGETS {
+                cursor::hold(&self.store, target, &format!("proof-{name}"), None).await?;
+            }
+            self.store.delete(&path).await?;
+            tracing::info!(model = name, "made anew after a proof that did not hold");
+        }
+        Ok(())
     }
 }
 

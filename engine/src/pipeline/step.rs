@@ -7,8 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
-
 use super::Pipeline;
 use super::catalog::SourceTable;
 use super::rebuild::{numbered, replay};
@@ -26,11 +24,8 @@ use crate::lake::current::{Resolved, resolve};
 use crate::lake::dead::{self, DeadLetter};
 use crate::lake::tables::upload;
 use crate::lake::{append::AppendTable, changelog, layout, raw};
-use crate::publish::cursor;
-use crate::publish::target::TARGETS;
 use crate::source::record::Record;
 use crate::transform::plan::{Planned, PlannedModel};
-use crate::transform::proof::Proof;
 use crate::transform::run::{Input, Output};
 use freshet_sql::change::ChangeBatch;
 use freshet_sql::rows::RowHasher;
@@ -169,42 +164,6 @@ impl Pipeline {
         }
         for column in resolved.found.undeclared {
             self.warn_undeclared_column(name, column);
-        }
-        Ok(())
-    }
-
-    /// Whether rows of some model or test come and go by time alone, now that all are built.
-    pub fn changes_by_time(&self) -> bool {
-        self.planned.models.iter().any(|m| m.lineage.by_time)
-            || self.planned.tests.iter().any(|t| t.by_time)
-    }
-
-    /// A proof does not hold: both versions are kept, targets are held, the model is made anew.
-    async fn disproved(&mut self, found: &Proof) -> Result<()> {
-        let why = format!("epoch {}: {}", found.epoch, found.summary());
-        tracing::error!(model = found.name, epoch = found.epoch, "{why}; it is made anew");
-        upload(&self.store, found.files()?).await?;
-        for target in TARGETS {
-            let name = format!("proof-{}", found.name);
-            cursor::hold(&self.store, target, &name, Some(&why)).await?;
-        }
-        self.store.put(&layout::repair(&found.name), Bytes::from(why)).await?;
-        self.forced.insert(found.name.clone());
-        Ok(())
-    }
-
-    /// Models that were made anew equal their recompute: what held them is over.
-    async fn repaired(&mut self, input: &Input) -> Result<()> {
-        for name in &input.forced {
-            let path = layout::repair(name);
-            if self.store.get(&path).await?.is_none() {
-                continue;
-            }
-            for target in TARGETS {
-                cursor::hold(&self.store, target, &format!("proof-{name}"), None).await?;
-            }
-            self.store.delete(&path).await?;
-            tracing::info!(model = name, "made anew after a proof that did not hold");
         }
         Ok(())
     }

@@ -12,5 +12,6 @@ pub mod plan;
 pub mod proof;
 pub mod report;
 pub mod run;
+pub mod snapshots;
 pub mod tests;
 pub mod view;

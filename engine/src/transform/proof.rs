@@ -111,7 +111,7 @@ pub async fn history(
     let session: &Session = &planned.session;
     let change = onto_imported(session, snapshot, queries, relation, images).await?;
     let table = own(tables, model)?;
-    let left = super::run::untouched(&snapshot.imported, &change, table.hasher())?;
+    let left = super::snapshots::untouched(&snapshot.imported, &change, table.hasher())?;
     proof(&model.name, epoch, table, &[left, change.added])
 }
 

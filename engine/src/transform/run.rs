@@ -4,19 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use arrow::array::RecordBatch;
-use arrow::compute::concat_batches;
 use freshet_sql::change::ChangeBatch;
 use freshet_sql::maintain::recompute::difference;
-use freshet_sql::rows::RowHasher;
 
 use super::follow::{self, Followed};
-use super::history::{SourceImages, at_epoch_end, follow_change, onto_imported};
-use super::plan::{Planned, PlannedModel, PlannedSnapshot};
+use super::history::SourceImages;
+use super::plan::{Planned, PlannedModel};
 use super::report::{Mode, ModelReport, TestReport};
 use super::tests;
 use super::view::{Changes, View};
 use crate::error::{Error, Result};
-use crate::lake::keys::Moment;
 use crate::lake::table::Table;
 use crate::lake::tables::Tables;
 
@@ -55,19 +52,19 @@ pub struct Output {
 }
 
 /// What one model came to.
-struct Made {
-    change: Option<ChangeBatch>,
-    mode: Mode,
-    reason: String,
-    rows_read: u64,
+pub(super) struct Made {
+    pub change: Option<ChangeBatch>,
+    pub mode: Mode,
+    pub reason: String,
+    pub rows_read: u64,
 }
 
 impl Made {
-    const fn unchanged() -> Self {
+    pub const fn unchanged() -> Self {
         Self { change: None, mode: Mode::Unchanged, reason: String::new(), rows_read: 0 }
     }
 
-    fn by(mode: Mode, reason: impl Into<String>, change: ChangeBatch) -> Self {
+    pub fn by(mode: Mode, reason: impl Into<String>, change: ChangeBatch) -> Self {
         Self { change: Some(change), mode, reason: reason.into(), rows_read: 0 }
     }
 }
@@ -188,94 +185,6 @@ impl Planned {
             live.set(Vec::new());
         }
     }
-
-    async fn snapshot(
-        &self,
-        model: &PlannedModel,
-        snapshot: &PlannedSnapshot,
-        tables: &Tables,
-        view: &View<'_>,
-        input: &Input,
-        forced: bool,
-    ) -> Result<Made> {
-        let table = stored(tables, model)?;
-        let own = Moment { table, change: None };
-        let queries = match &snapshot.images {
-            Ok(queries) => queries,
-            Err(reason) => {
-                return self.by_epochs(model, snapshot, tables, view, input, reason).await;
-            }
-        };
-        let relation = self
-            .sources
-            .get(&queries.source)
-            .map(|s| &s.images)
-            .ok_or_else(|| Error::bug("a snapshot of an unknown source"))?;
-        if forced {
-            let Some(images) = input.history.get(&queries.source) else {
-                return Ok(Made::unchanged());
-            };
-            let change = onto_imported(&self.session, snapshot, queries, relation, images).await?;
-            let left = untouched(&snapshot.imported, &change, table.hasher())?;
-            let fresh = [left, change.added];
-            let change = difference(table, &fresh, &model.spec.schema, table.hasher())?;
-            return Ok(Made::by(Mode::Rebuild, "folded anew from raw", change));
-        }
-        let Some(images) = input.images.get(&queries.source) else {
-            return Ok(Made::unchanged());
-        };
-        let change =
-            super::history::follow(&self.session, snapshot, queries, relation, images, &own)
-                .await?;
-        Ok(Made::by(Mode::Images, "", change))
-    }
-
-    /// A snapshot with one version per epoch at most.
-    async fn by_epochs(
-        &self,
-        model: &PlannedModel,
-        snapshot: &PlannedSnapshot,
-        tables: &Tables,
-        view: &View<'_>,
-        input: &Input,
-        reason: &str,
-    ) -> Result<Made> {
-        let forced = input.forced.contains(&model.name);
-        if !forced && !model.lineage.by_time && view.changed_rows() == 0 {
-            return Ok(Made::unchanged());
-        }
-        let table = stored(tables, model)?;
-        let own = Moment { table, change: None };
-        let epoch = i64::try_from(input.epoch).unwrap_or(i64::MAX);
-        if !forced {
-            let hasher = RowHasher::all_but(&snapshot.spec.query, &model.lineage.audit);
-            let before = input.before_us;
-            let made =
-                follow::change(&self.session, &model.maintained, view, &hasher, before).await?;
-            if let Followed::Change(change, rows_read) = made {
-                let change = follow_change(snapshot, &change, &own, input.commit_us, epoch).await?;
-                return Ok(Made { rows_read, ..Made::by(Mode::EpochEnd, reason, change) });
-            }
-        }
-        model.maintained.forget();
-        let fresh = self.whole(model, tables, view).await?;
-        let held = table.scan()?;
-        let change = at_epoch_end(snapshot, &fresh, &held, input.commit_us, epoch).await?;
-        let reason = format!("{reason}; its query was run in full");
-        Ok(Made { rows_read: view.rows(), ..Made::by(Mode::EpochEnd, reason, change) })
-    }
-}
-
-/// The rows of a history that was taken over which no event has changed.
-pub fn untouched(
-    base: &[RecordBatch],
-    change: &ChangeBatch,
-    hasher: &RowHasher,
-) -> Result<RecordBatch> {
-    let schema = change.schema();
-    let added = concat_batches(&schema, base)?;
-    let rest = ChangeBatch { removed: change.removed.clone(), added };
-    Ok(rest.consolidate(hasher)?.added)
 }
 
 fn own_table<'t>(tables: &'t mut Tables, model: &PlannedModel) -> &'t mut Table {
@@ -283,7 +192,7 @@ fn own_table<'t>(tables: &'t mut Tables, model: &PlannedModel) -> &'t mut Table 
     tables.models.entry(model.name.clone()).or_insert_with(fresh)
 }
 
-fn stored<'t>(tables: &'t Tables, model: &PlannedModel) -> Result<&'t Table> {
+pub(super) fn stored<'t>(tables: &'t Tables, model: &PlannedModel) -> Result<&'t Table> {
     let table = tables.models.get(&model.name);
     table.ok_or_else(|| Error::bug(format!("model \"{}\" has no table", model.name)))
 }

@@ -6,7 +6,7 @@ use freshet_sql::change::ChangeBatch;
 use freshet_sql::maintain::stored::{Relations, Stored};
 use freshet_sql::project::model::Node;
 
-use crate::lake::keys::Moment;
+use crate::lake::moment::Moment;
 use crate::lake::tables::Tables;
 
 /// What an epoch changed, by relation.

@@ -9,7 +9,8 @@ use datafusion::execution::context::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use super::keys::KeyExprs;
-use super::node::{Access, Construct, Node, Obstacle, Op, Side};
+use super::node::{Access, Node, Op, Side};
+use super::obstacle::{Construct, Obstacle};
 use crate::error::Result;
 use crate::plan::clock::reads_time;
 

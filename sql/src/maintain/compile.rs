@@ -14,9 +14,8 @@ use super::access::{Finder, common_partition};
 use super::canonical;
 use super::keys::{KeyExprs, physical};
 use super::near::{RangeKey, Reach};
-use super::node::{
-    Access, AggregateOp, Construct, JoinInput, JoinOp, Node, Obstacle, Op, Side, WindowOp,
-};
+use super::node::{Access, AggregateOp, JoinInput, JoinOp, Node, Op, Side, WindowOp};
+use super::obstacle::{Construct, Obstacle};
 use super::operator::{Operator, nullable};
 use super::rewrite;
 use super::timed::{self, Bound, TimedOp};

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Maintained;
-use super::node::{Access, JoinOp, Node, Obstacle, Op, Side};
+use super::node::{Access, JoinOp, Node, Op, Side};
+use super::obstacle::Obstacle;
 
 /// What a change of one input costs, cheapest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

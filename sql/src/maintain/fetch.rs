@@ -13,7 +13,7 @@ use super::{canonical, mutated};
 use crate::plan::types;
 
 pub(super) type Rows = Vec<RecordBatch>;
-type Fetched = std::result::Result<Rows, Stop>;
+pub(super) type Fetched = std::result::Result<Rows, Stop>;
 
 impl Run<'_> {
     /// At least the rows of a node whose key is in `keys`; for any key it gives a row of, all.
@@ -55,9 +55,6 @@ impl Run<'_> {
                 let Op::Join(join) = &self.plan.nodes[*node].op else { return Err(Stop::bug()) };
                 let some = keys.parts(parts).map_err(Stop::from)?;
                 let all = Box::pin(self.restricted_join(join, *first, by, &some, when)).await?;
-                if mutated("fetch: a join's rows are not checked") {
-                    return Ok(all);
-                }
                 Ok(all.iter().map(|b| check.keep(b, keys)).collect::<Result<_, _>>()?)
             }
             Access::Partitions { node, rows, check } => {
@@ -77,7 +74,7 @@ impl Run<'_> {
             }
             Access::Everything { node, check, .. } => {
                 let all = Box::pin(self.all(*node, when)).await?;
-                if check.is_everything() || mutated("fetch: everything was asked for") {
+                if check.is_everything() {
                     return Ok(all);
                 }
                 Ok(all.iter().map(|b| check.keep(b, keys)).collect::<Result<_, _>>()?)
@@ -127,65 +124,6 @@ impl Run<'_> {
     pub fn renamed(&self, node: usize, rows: &[RecordBatch]) -> Fetched {
         let schema = &self.plan.nodes[node].columns;
         Ok(rows.iter().map(|b| types::conform(b, schema)).collect::<crate::error::Result<_>>()?)
-    }
-
-    /// Every row of a node.
-    pub async fn all(&self, node: usize, when: When) -> Fetched {
-        match &self.plan.nodes[node].op {
-            Op::Scan { relation, columns, .. } => {
-                let Some(stored) = self.relations.stored(relation) else { return Ok(Vec::new()) };
-                let rows = stored.all(columns, when)?;
-                self.reached(rows.iter().map(RecordBatch::num_rows).sum())?;
-                self.renamed(node, &rows)
-            }
-            Op::Constant(operator) => Ok(operator.run(self.session, &[]).await?),
-            Op::Timed(op) => {
-                let rows = Box::pin(self.all(op.input, when)).await?;
-                self.apply(node, &rows, when).await
-            }
-            Op::Filter { input, .. }
-            | Op::Project { input, .. }
-            | Op::Rename { input }
-            | Op::Unnest { input, .. } => {
-                let rows = Box::pin(self.all(*input, when)).await?;
-                self.apply(node, &rows, when).await
-            }
-            Op::Union { inputs } => {
-                let mut all = Vec::new();
-                for input in inputs {
-                    let rows = Box::pin(self.all(*input, when)).await?;
-                    all.extend(self.renamed(node, &rows)?);
-                }
-                Ok(all)
-            }
-            Op::Join(join) => {
-                let left = Box::pin(self.all(join.left.node, when)).await?;
-                let right = Box::pin(self.all(join.right.node, when)).await?;
-                Ok(join.operator.run(self.session, &[&left, &right]).await?)
-            }
-            Op::Aggregate(op) => {
-                if let Some(totals) = &op.totals
-                    && op.groups.is_everything()
-                    && self.uses_totals()
-                {
-                    return Box::pin(self.single_row(node, op, totals, when)).await;
-                }
-                let rows = Box::pin(self.all(op.input, when)).await?;
-                self.aggregate(op, &rows).await
-            }
-            Op::Window(op) => {
-                let rows = Box::pin(self.all(op.input, when)).await?;
-                self.window(op, &rows).await
-            }
-            Op::Whole { inputs, operator, .. } => {
-                let mut all = Vec::new();
-                for input in inputs {
-                    all.push(Box::pin(self.all(*input, when)).await?);
-                }
-                let slots: Vec<&[RecordBatch]> = all.iter().map(Vec::as_slice).collect();
-                Ok(operator.run(self.session, &slots).await?)
-            }
-        }
     }
 
     /// An operator of one input over these rows of it.

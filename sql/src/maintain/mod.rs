@@ -35,6 +35,7 @@ mod joins;
 pub mod keys;
 pub mod near;
 mod node;
+mod obstacle;
 mod operator;
 mod partials;
 mod parts;
@@ -46,6 +47,8 @@ mod run;
 pub mod stored;
 mod timed;
 mod totals;
+mod whole;
+mod windows;
 
 #[cfg(test)]
 mod tests;
@@ -60,7 +63,7 @@ use crate::plan::{Prepared, Session, types};
 use crate::rows::RowHasher;
 
 pub use explain::{Cost, Explained, InputMode};
-pub use node::{Construct, Obstacle};
+pub use obstacle::{Construct, Obstacle};
 
 use fetch::one_batch;
 use node::Node;

@@ -5,7 +5,7 @@
 use sqlparser::dialect::GenericDialect;
 use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
-use super::node::Construct;
+use super::obstacle::Construct;
 
 /// Line and column, from 1, of the first place where the construct can stand in this SQL.
 pub fn place(sql: &str, construct: Construct) -> Option<(u32, u32)> {

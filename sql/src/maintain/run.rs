@@ -169,14 +169,12 @@ impl<'a> Run<'a> {
 
     /// Makes the groups' new partials those that the next run finds.
     pub fn keep_totals(&self) {
-        if mutated("totals: moved groups are not remembered") {
-            return;
-        }
-        for ((node, group), (_, parts)) in locked(&self.moved).drain() {
+        for ((node, group), (before, after)) in locked(&self.moved).drain() {
             if let Op::Aggregate(op) = &self.plan.nodes[node].op
                 && let Some(totals) = &op.totals
             {
-                totals.remember(group, &parts);
+                let stale = mutated("totals: a moved group is remembered as it was");
+                totals.remember(group, if stale { &before } else { &after });
             }
         }
     }

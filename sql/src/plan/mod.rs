@@ -6,6 +6,7 @@
 
 pub mod clock;
 pub mod failure;
+mod inline;
 pub mod live;
 pub mod refuse;
 pub mod types;
@@ -19,7 +20,7 @@ use datafusion::common::{Column, DFSchema, TableReference};
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::{SessionContext, SessionState};
 use datafusion::execution::{SessionStateBuilder, TaskContext};
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, ScalarUDF};
+use datafusion::logical_expr::{Expr, LogicalPlan, ScalarUDF};
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::{ExecutionPlan, collect};
 use datafusion::prelude::SessionConfig;
@@ -27,6 +28,8 @@ use datafusion::prelude::SessionConfig;
 use crate::error::{Error, Result};
 use crate::maintain::canonical;
 use crate::maintain::keys::KeyExprs;
+pub use inline::inline_scans;
+
 use clock::EpochClock;
 use failure::PlanFailure;
 use live::LiveTable;
@@ -223,28 +226,6 @@ fn state(config: SessionConfig) -> SessionState {
         .with_default_features()
         .with_physical_optimizer_rules(rules.collect())
         .build()
-}
-
-/// A plan in which each scan of a relation named by `inline` is replaced by that plan.
-pub fn inline_scans(
-    plan: LogicalPlan,
-    inline: &dyn Fn(&str) -> Option<LogicalPlan>,
-) -> Result<LogicalPlan> {
-    use datafusion::common::tree_node::{Transformed, TreeNode};
-    let replaced = plan.transform_up(|node| {
-        let LogicalPlan::TableScan(scan) = &node else {
-            return Ok(Transformed::no(node));
-        };
-        let Some(inner) = inline(scan.table_name.table()) else {
-            return Ok(Transformed::no(node));
-        };
-        let stored = types::storable(inner.schema().as_arrow());
-        let cast =
-            types::cast_plan(inner, &stored).map_err(|e| DataFusionError::External(Box::new(e)))?;
-        let named = LogicalPlanBuilder::from(cast).alias(scan.table_name.clone())?.build()?;
-        Ok(Transformed::yes(named))
-    })?;
-    Ok(replaced.data)
 }
 
 /// The reference that names exactly this relation, whatever letters it has.

@@ -164,7 +164,8 @@ async fn play(tape: &mut Tape) -> Result<Told, String> {
             lives[source].set(vec![table.after.clone()]);
         }
         for model in &models {
-            follow(&session, &mut world, model, epoch, &mut told).await?;
+            let gated = tape.chance(7);
+            follow(&session, &mut world, model, (epoch, gated), &mut told).await?;
         }
     }
     for source in &sources {
@@ -182,7 +183,7 @@ async fn follow(
     session: &Session,
     world: &mut World,
     model: &Model,
-    epoch: u32,
+    (epoch, gated): (u32, bool),
     told: &mut Told,
 ) -> Result<(), String> {
     let fail = |what: String, told: &Told| format!("{what} in epoch {epoch}\n{}", told.text);
@@ -195,8 +196,10 @@ async fn follow(
         expected.map_err(|e| fail(format!("{} can't be recomputed: {e}", model.name), told))?;
     let schema = model.prepared.schema();
     let hasher = RowHasher::new(&schema, (0..schema.fields().len()).collect());
-    let outcome = if epoch == 0 {
-        Ok(Outcome::Full("a model's first epoch".to_owned()))
+    // As the cost gate may decide at any time.
+    let outcome = if epoch == 0 || gated {
+        model.maintained.forget();
+        Ok(Outcome::Full("the gate".to_owned()))
     } else {
         model.maintained.change(session, world, &hasher, time_of(epoch - 1), u64::MAX).await
     };
@@ -209,7 +212,7 @@ async fn follow(
             change
         }
         Outcome::Full(_) => {
-            told.recomputed += usize::from(epoch > 0);
+            told.recomputed += usize::from(epoch > 0 && !gated);
             let fresh = concat_batches(&schema, &expected).unwrap();
             ChangeBatch { removed: table.after.clone(), added: fresh }.consolidate(&hasher).unwrap()
         }

@@ -4,6 +4,7 @@
 //! `FRESHET_CASES_TO` a file in which each is told for another engine to compare.
 
 mod case;
+mod combine;
 mod equivalence;
 pub mod mutations;
 mod query;

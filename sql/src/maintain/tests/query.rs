@@ -38,7 +38,13 @@ pub(super) struct Maker<'a, 't> {
 /// A random query over the relations in scope; its own names are numbered from `names`.
 pub fn model(scope: &Scope<'_>, tape: &mut Tape, names: u32) -> Query {
     let depth = 1 + tape.choose(3);
-    Maker { scope, tape, names }.query(depth)
+    let mut maker = Maker { scope, tape, names };
+    // These stand on a relation itself, where few nested ones do.
+    match maker.tape.choose(10) {
+        8 => maker.timed(),
+        9 => maker.ranged(),
+        _ => maker.query(depth),
+    }
 }
 
 impl Maker<'_, '_> {
@@ -51,7 +57,7 @@ impl Maker<'_, '_> {
         if depth == 0 {
             return self.scan();
         }
-        match self.tape.choose(18) {
+        match self.tape.choose(20) {
             0 => self.scan(),
             1 => self.filter(depth),
             2 => self.project(depth),
@@ -67,11 +73,13 @@ impl Maker<'_, '_> {
             14 => self.set_operation(depth),
             15 => self.scalar(depth),
             16 => self.global(depth),
-            _ => self.unnest(depth),
+            17 => self.unnest(depth),
+            18 => self.timed(),
+            _ => self.ranged(),
         }
     }
 
-    fn scan(&mut self) -> Query {
+    pub(super) fn scan(&mut self) -> Query {
         let (name, columns, portable) = self.tape.one_of(self.scope.relations).clone();
         let list: Vec<&str> = columns.iter().map(|(n, _)| n.as_str()).collect();
         Query { sql: format!("select {} from {name}", list.join(", ")), columns, portable }
@@ -122,18 +130,6 @@ impl Maker<'_, '_> {
         let inner = self.query(depth - 1);
         let alias = self.name("f");
         let mut condition = self.condition(&inner, &alias);
-        if self.tape.chance(15)
-            && let Some((column, _)) = self.pick(&inner, &[Kind::Time])
-        {
-            let now = "cast(current_timestamp as timestamp(6))";
-            let bound = self.tape.one_of(&["- interval '36 hours'", "+ interval '1 day'", ""]);
-            let than = self.tape.one_of(&["<", ">=", ">", "<="]);
-            let sql = format!(
-                "select * from ({}) as {alias} where {alias}.{column} {than} {now} {bound} and {condition}",
-                inner.sql
-            );
-            return Query { sql, portable: false, ..inner };
-        }
         if self.tape.chance(30) {
             let other = self.condition(&inner, &alias);
             let joiner = self.tape.one_of(&["and", "or"]);
@@ -241,6 +237,7 @@ impl Maker<'_, '_> {
             let value = match (kind, self.tape.choose(3)) {
                 (Kind::Time, 1) => format!("cast(cast({column} as date) as timestamp(6))"),
                 (Kind::Text, 1) => format!("lower({column})"),
+                (Kind::Text, 2) => format!("coalesce({column}, 'none')"),
                 _ => column,
             };
             list.push(format!("{value} as {name}"));
@@ -262,134 +259,5 @@ impl Maker<'_, '_> {
             by.join(", ")
         );
         Query { sql, columns, portable: portable && inner.portable }
-    }
-
-    /// Two queries with an equality between them, if they have columns of one kind.
-    pub(super) fn pair(&mut self, depth: u32) -> (Query, Query, Option<String>, [String; 2]) {
-        let left = self.query(depth - 1);
-        let right_depth = self.tape.choose(depth);
-        let right = self.query(right_depth);
-        let names = [self.name("l"), self.name("r")];
-        let kinds = [Kind::Int, Kind::Text, Kind::Time];
-        let mut equal = Vec::new();
-        for _ in 0..1 + self.tape.choose(2) {
-            if let Some((l, kind)) = self.pick(&left, &kinds)
-                && let Some((r, _)) = self.pick(&right, &[kind])
-            {
-                equal.push(format!("{}.{l} = {}.{r}", names[0], names[1]));
-            }
-        }
-        let on = (!equal.is_empty()).then(|| equal.join(" and "));
-        (left, right, on, names)
-    }
-
-    fn joined(&mut self, depth: u32, kind: &str) -> Query {
-        let (left, right, on, names) = self.pair(depth);
-        let Some(mut on) = on else { return left };
-        if self.tape.chance(25) && !kind.starts_with("full") {
-            let beside = self.condition(&right, &names[1]);
-            on = format!("{on} and {beside}");
-        }
-        let (mut list, mut columns) = (Vec::new(), Vec::new());
-        for (query, alias) in [(&left, &names[0]), (&right, &names[1])] {
-            for (column, kind) in &query.columns {
-                if columns.len() >= 3 && self.tape.chance(50) {
-                    continue;
-                }
-                let name = self.name("j");
-                list.push(format!("{alias}.{column} as {name}"));
-                columns.push((name, *kind));
-            }
-        }
-        let sql = format!(
-            "select {} from ({}) as {} {kind} ({}) as {} on {on}",
-            list.join(", "),
-            left.sql,
-            names[0],
-            right.sql,
-            names[1]
-        );
-        Query { sql, columns, portable: left.portable && right.portable }
-    }
-
-    fn join(&mut self, depth: u32) -> Query {
-        self.joined(depth, "inner join")
-    }
-
-    fn outer_join(&mut self, depth: u32) -> Query {
-        let kind = *self.tape.one_of(&["left join", "right join", "full join", "left join"]);
-        self.joined(depth, kind)
-    }
-
-    /// The same columns of both, by kind.
-    fn aligned(
-        &mut self,
-        left: &Query,
-        right: &Query,
-    ) -> Option<(Vec<String>, Vec<String>, Columns)> {
-        let (mut l, mut r, mut columns) = (Vec::new(), Vec::new(), Vec::new());
-        for (column, kind) in &left.columns {
-            let fit: Vec<&(String, Kind)> =
-                right.columns.iter().filter(|(_, k)| k == kind).collect();
-            if fit.is_empty() || *kind == Kind::Real {
-                continue;
-            }
-            let other = (*self.tape.one_of(&fit)).0.clone();
-            let name = self.name("u");
-            l.push(format!("{column} as {name}"));
-            r.push(format!("{other} as {name}"));
-            columns.push((name, *kind));
-        }
-        (!l.is_empty()).then_some((l, r, columns))
-    }
-
-    fn combined(&mut self, depth: u32, word: &str) -> Query {
-        let left = self.query(depth - 1);
-        let right = self.query(depth - 1);
-        let Some((l, r, columns)) = self.aligned(&left, &right) else { return left };
-        let (a, b) = (self.name("s"), self.name("s"));
-        let sql = format!(
-            "select {} from ({}) as {a} {word} select {} from ({}) as {b}",
-            l.join(", "),
-            left.sql,
-            r.join(", "),
-            right.sql
-        );
-        Query { sql, columns, portable: left.portable && right.portable }
-    }
-
-    fn union(&mut self, depth: u32) -> Query {
-        self.combined(depth, "union all")
-    }
-
-    fn set_operation(&mut self, depth: u32) -> Query {
-        let word = *self.tape.one_of(&["union", "intersect", "except"]);
-        self.combined(depth, word)
-    }
-
-    fn distinct(&mut self, depth: u32) -> Query {
-        let inner = self.query(depth - 1);
-        let key = self.key(&inner, 3);
-        if key.is_empty() {
-            return inner;
-        }
-        let alias = self.name("d");
-        let list: Vec<&str> = key.iter().map(|(c, _)| c.as_str()).collect();
-        let sql = format!("select distinct {} from ({}) as {alias}", list.join(", "), inner.sql);
-        Query { sql, columns: key, portable: inner.portable }
-    }
-
-    fn unnest(&mut self, depth: u32) -> Query {
-        let inner = self.query(depth - 1);
-        let Some((a, _)) = self.pick(&inner, &[Kind::Int]) else { return inner };
-        let Some((b, _)) = self.pick(&inner, &[Kind::Int]) else { return inner };
-        let (alias, name) = (self.name("x"), self.name("v"));
-        let sql = format!(
-            "select *, unnest(make_array({a}, {b})) as {name} from ({}) as {alias}",
-            inner.sql
-        );
-        let mut columns = inner.columns.clone();
-        columns.push((name, Kind::Int));
-        Query { sql, columns, portable: false }
     }
 }

@@ -13,19 +13,6 @@ impl Maker<'_, '_> {
             Some((column, _)) => (format!(" order by {column}"), true),
             None => (String::new(), true),
         };
-        if self.tape.chance(30)
-            && let Some((by_time, frame)) = self.range(&inner)
-        {
-            let call = self.tape.one_of(&["count(*)", "min(1)"]);
-            let sql = format!(
-                "select *, cast({call} over (partition by {by} order by {by_time} range between \
-                 {frame}) as bigint) as {name} from ({}) as {alias}",
-                inner.sql
-            );
-            let mut columns = inner.columns.clone();
-            columns.push((name, Kind::Int));
-            return Query { sql, columns, portable: false };
-        }
         let (call, kind, same) = match self.tape.choose(7) {
             0 => ("count(*)".to_owned(), Kind::Int, true),
             1 if !order.is_empty() => ("row_number()".to_owned(), Kind::Int, false),
@@ -156,5 +143,54 @@ impl Maker<'_, '_> {
         let (list, columns, portable) = self.aggregates(&inner);
         let sql = format!("select {} from ({}) as {alias}", list.join(", "), inner.sql);
         Query { sql, columns, portable: portable && inner.portable }
+    }
+
+    /// Rows of a relation by the epoch's time.
+    pub(super) fn timed(&mut self) -> Query {
+        let inner = self.scan();
+        let alias = self.name("i");
+        let Some((column, _)) = self.pick(&inner, &[Kind::Time]) else { return inner };
+        let now = "cast(current_timestamp as timestamp(6))";
+        let bound = *self.tape.one_of(&["- interval '36 hours'", "+ interval '1 day'", ""]);
+        let than = *self.tape.one_of(&["<", ">=", ">", "<="]);
+        let mut condition = format!("{alias}.{column} {than} {now} {bound}");
+        if self.tape.chance(30) {
+            condition = format!("{condition} and {}", self.condition(&inner, &alias));
+        }
+        let sql = format!("select * from ({}) as {alias} where {condition}", inner.sql);
+        Query { sql, portable: false, ..inner }
+    }
+
+    /// A window over a bounded range of a relation's rows.
+    pub(super) fn ranged(&mut self) -> Query {
+        let inner = self.scan();
+        let alias = self.name("w");
+        let name = self.name("n");
+        let Some((by, _)) = self.pick(&inner, &[Kind::Text, Kind::Int]) else { return inner };
+        let Some((by_time, frame)) = self.range(&inner) else { return inner };
+        let call = *self.tape.one_of(&["count(*)", "max(i)"]);
+        let call = if inner.columns.iter().any(|(c, _)| c == "i") { call } else { "count(*)" };
+        let sql = format!(
+            "select *, cast({call} over (partition by {by} order by {by_time} range between {frame}) \
+             as bigint) as {name} from ({}) as {alias}",
+            inner.sql
+        );
+        let mut columns = inner.columns.clone();
+        columns.push((name, Kind::Int));
+        Query { sql, columns, portable: false }
+    }
+
+    pub(super) fn unnest(&mut self, depth: u32) -> Query {
+        let inner = self.query(depth - 1);
+        let Some((a, _)) = self.pick(&inner, &[Kind::Int]) else { return inner };
+        let Some((b, _)) = self.pick(&inner, &[Kind::Int]) else { return inner };
+        let (alias, name) = (self.name("x"), self.name("v"));
+        let sql = format!(
+            "select *, unnest(make_array({a}, {b})) as {name} from ({}) as {alias}",
+            inner.sql
+        );
+        let mut columns = inner.columns.clone();
+        columns.push((name, Kind::Int));
+        Query { sql, columns, portable: false }
     }
 }

@@ -65,11 +65,11 @@ pub struct Row {
 impl Row {
     pub fn random(id: i64, tape: &mut Tape) -> Self {
         const DAY: i64 = 86_400_000_000;
-        let null = |tape: &mut Tape| tape.chance(12);
+        let null = |tape: &mut Tape| tape.chance(20);
         let k = (!null(tape)).then(|| i64::from(tape.choose(5)));
         let g = (!null(tape)).then(|| *tape.one_of(&["a", "b", "c", "A"]));
         let d = (!null(tape)).then(|| i128::from(tape.choose(6000)));
-        let i = (!null(tape)).then(|| i64::from(tape.choose(6)));
+        let i = (!null(tape)).then(|| i64::from(tape.choose(6)) - 2);
         let at = 1_704_067_200_000_000 + i64::from(tape.choose(9)) * DAY / 2;
         let ts = (!null(tape)).then_some(at);
         let x = (!null(tape)).then(|| f64::from(tape.choose(1000)) / 7.0 + 1e9);

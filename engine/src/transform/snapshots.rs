@@ -1,0 +1,107 @@
+//! Bringing a snapshot up to date: by every image of its source, or once an epoch.
+
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use freshet_sql::change::ChangeBatch;
+use freshet_sql::maintain::recompute::difference;
+use freshet_sql::rows::RowHasher;
+
+use super::follow::{self, Followed};
+use super::history::{at_epoch_end, follow_change, onto_imported};
+use super::plan::{Planned, PlannedModel, PlannedSnapshot};
+use super::report::Mode;
+use super::run::{Input, Made, stored};
+use super::view::View;
+use crate::error::{Error, Result};
+use crate::lake::moment::Moment;
+use crate::lake::tables::Tables;
+
+impl Planned {
+    pub(super) async fn snapshot(
+        &self,
+        model: &PlannedModel,
+        snapshot: &PlannedSnapshot,
+        tables: &Tables,
+        view: &View<'_>,
+        input: &Input,
+        forced: bool,
+    ) -> Result<Made> {
+        let table = stored(tables, model)?;
+        let own = Moment { table, change: None };
+        let queries = match &snapshot.images {
+            Ok(queries) => queries,
+            Err(reason) => {
+                return self.by_epochs(model, snapshot, tables, view, input, reason).await;
+            }
+        };
+        let relation = self
+            .sources
+            .get(&queries.source)
+            .map(|s| &s.images)
+            .ok_or_else(|| Error::bug("a snapshot of an unknown source"))?;
+        if forced {
+            let Some(images) = input.history.get(&queries.source) else {
+                return Ok(Made::unchanged());
+            };
+            let change = onto_imported(&self.session, snapshot, queries, relation, images).await?;
+            let left = untouched(&snapshot.imported, &change, table.hasher())?;
+            let fresh = [left, change.added];
+            let change = difference(table, &fresh, &model.spec.schema, table.hasher())?;
+            return Ok(Made::by(Mode::Rebuild, "folded anew from raw", change));
+        }
+        let Some(images) = input.images.get(&queries.source) else {
+            return Ok(Made::unchanged());
+        };
+        let change =
+            super::history::follow(&self.session, snapshot, queries, relation, images, &own)
+                .await?;
+        Ok(Made::by(Mode::Images, "", change))
+    }
+
+    /// A snapshot with one version per epoch at most.
+    async fn by_epochs(
+        &self,
+        model: &PlannedModel,
+        snapshot: &PlannedSnapshot,
+        tables: &Tables,
+        view: &View<'_>,
+        input: &Input,
+        reason: &str,
+    ) -> Result<Made> {
+        let forced = input.forced.contains(&model.name);
+        if !forced && !model.lineage.by_time && view.changed_rows() == 0 {
+            return Ok(Made::unchanged());
+        }
+        let table = stored(tables, model)?;
+        let own = Moment { table, change: None };
+        let epoch = i64::try_from(input.epoch).unwrap_or(i64::MAX);
+        if !forced {
+            let hasher = RowHasher::all_but(&snapshot.spec.query, &model.lineage.audit);
+            let before = input.before_us;
+            let made =
+                follow::change(&self.session, &model.maintained, view, &hasher, before).await?;
+            if let Followed::Change(change, rows_read) = made {
+                let change = follow_change(snapshot, &change, &own, input.commit_us, epoch).await?;
+                return Ok(Made { rows_read, ..Made::by(Mode::EpochEnd, reason, change) });
+            }
+        }
+        model.maintained.forget();
+        let fresh = self.whole(model, tables, view).await?;
+        let held = table.scan()?;
+        let change = at_epoch_end(snapshot, &fresh, &held, input.commit_us, epoch).await?;
+        let reason = format!("{reason}; its query was run in full");
+        Ok(Made { rows_read: view.rows(), ..Made::by(Mode::EpochEnd, reason, change) })
+    }
+}
+
+/// The rows of a history that was taken over which no event has changed.
+pub fn untouched(
+    base: &[RecordBatch],
+    change: &ChangeBatch,
+    hasher: &RowHasher,
+) -> Result<RecordBatch> {
+    let schema = change.schema();
+    let added = concat_batches(&schema, base)?;
+    let rest = ChangeBatch { removed: change.removed.clone(), added };
+    Ok(rest.consolidate(hasher)?.added)
+}
