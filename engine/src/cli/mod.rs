@@ -104,22 +104,19 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode> {
             log(quiet);
             generate::run(options, config).await
         }
-        Command::Bench(Bench::Drain(options)) => {
+        Command::Bench(command) => {
             log(quiet);
-            bench::drain::run(options, config).await
+            measure(command, config).await
         }
-        Command::Bench(Bench::Lake(options)) => {
-            log(quiet);
-            bench::lake::run(options).await
-        }
-        Command::Bench(Bench::Epoch(options)) => {
-            log(quiet);
-            bench::epoch::run(options).await
-        }
-        Command::Bench(Bench::Publish(options)) => {
-            log(quiet);
-            bench::publish::run(options).await
-        }
+    }
+}
+
+async fn measure(command: &Bench, config: impl Fn() -> Result<Config>) -> Result<ExitCode> {
+    match command {
+        Bench::Drain(options) => bench::drain::run(options, config).await,
+        Bench::Epoch(options) => bench::epoch::run(options).await,
+        Bench::Lake(options) => bench::lake::run(options).await,
+        Bench::Publish(options) => bench::publish::run(options).await,
     }
 }
 

@@ -4,6 +4,7 @@ use arrow::array::RecordBatch;
 use datafusion::common::JoinType;
 
 use super::delta::{Delta, has_rows};
+use super::keys::KeySet;
 use super::mutated;
 use super::node::JoinOp;
 use super::run::{Run, Stop};
@@ -53,36 +54,9 @@ impl Run<'_> {
         {
             return Err(Stop::full("`not in` over a null"));
         }
-        let rows: Vec<RecordBatch> = if mutated("join: old images of the other side give no keys") {
-            change.added.clone()
-        } else if mutated("join: new images of the other side give no keys") {
-            change.removed.clone()
-        } else {
-            change.both().cloned().collect()
-        };
-        let mut keys = partner.keys.set(&rows)?;
-        if !join.null_equal && !partner.keys.is_everything()
-            || mutated("join: a null is no key where nulls are equal")
-        {
-            keys = keys.without_nulls()?;
-        }
-        if join.only_existence() {
-            // Of a key that has partners before and after, nothing changes.
-            let mut old = self.fetch(&partner.by_key, &keys, When::Before).await?;
-            let mut new = self.fetch(&partner.by_key, &keys, When::After).await?;
-            if mutated("exists: partners before are those after") {
-                old.clone_from(&new);
-            }
-            if mutated("exists: a key never loses its last partner") {
-                new.extend(old.iter().cloned());
-            }
-            if mutated("exists: a key never gets its first partner") {
-                old.extend(new.iter().cloned());
-            }
-            keys = keys.flipped(&partner.keys.set(&old)?, &partner.keys.set(&new)?)?;
-            if keys.is_empty() && !join.null_aware {
-                return Ok(());
-            }
+        let keys = self.reaching_keys(join, change).await?;
+        if keys.is_empty() && !join.null_aware {
+            return Ok(());
         }
         let when = if mutated("join: the other side's change meets the state after") {
             When::After
@@ -127,5 +101,39 @@ impl Run<'_> {
             made.added.extend(self.joined(join, main, &before, &new).await?);
         }
         Ok(())
+    }
+
+    /// The keys by which a change of the other side reaches rows of this one.
+    async fn reaching_keys(&self, join: &JoinOp, change: &Delta) -> Result<KeySet, Stop> {
+        let partner = join.side(join.main.other());
+        let rows: Vec<RecordBatch> = if mutated("join: old images of the other side give no keys") {
+            change.added.clone()
+        } else if mutated("join: new images of the other side give no keys") {
+            change.removed.clone()
+        } else {
+            change.both().cloned().collect()
+        };
+        let mut keys = partner.keys.set(&rows)?;
+        if !join.null_equal && !partner.keys.is_everything()
+            || mutated("join: a null is no key where nulls are equal")
+        {
+            keys = keys.without_nulls()?;
+        }
+        if join.only_existence() {
+            // Of a key that has partners before and after, nothing changes.
+            let mut old = self.fetch(&partner.by_key, &keys, When::Before).await?;
+            let mut new = self.fetch(&partner.by_key, &keys, When::After).await?;
+            if mutated("exists: partners before are those after") {
+                old.clone_from(&new);
+            }
+            if mutated("exists: a key never loses its last partner") {
+                new.extend(old.iter().cloned());
+            }
+            if mutated("exists: a key never gets its first partner") {
+                old.extend(new.iter().cloned());
+            }
+            keys = keys.flipped(&partner.keys.set(&old)?, &partner.keys.set(&new)?)?;
+        }
+        Ok(keys)
     }
 }

@@ -155,8 +155,13 @@ impl KeySet {
     pub fn parts(&self, positions: &[usize]) -> Result<Self> {
         let all: Vec<ArrayRef> = positions.iter().map(|p| self.columns[*p].clone()).collect();
         let rows = self.columns.first().map_or(self.hashes.len(), |c| c.len());
-        let hashes = hashes_of(&all, rows)?.into_iter().collect();
-        Ok(Self { columns: all, hashes })
+        // Keys that differ elsewhere may be one here: each must be there once.
+        let mut seen = HashSet::new();
+        let first: Vec<u32> = (0u32..)
+            .zip(hashes_of(&all, rows)?)
+            .filter_map(|(row, hash)| seen.insert(hash).then_some(row))
+            .collect();
+        Self { columns: all, hashes: HashSet::new() }.taken(first)
     }
 
     /// The keys that `wanted` says yes to; it is given the keys as columns.

@@ -68,10 +68,23 @@ impl Run<'_> {
                 }
             }
         }
+        self.told_groups(node, op, totals, (&plus, &minus), &groups, &moved)
+    }
+
+    /// Old and new output rows of moved groups, each of which is remembered.
+    fn told_groups(
+        &self,
+        node: usize,
+        op: &AggregateOp,
+        totals: &Totals,
+        (plus, minus): (&Partials, &Partials),
+        groups: &[(u128, usize, usize)],
+        moved: &[Option<(Parts, Parts)>],
+    ) -> Result<Delta, Stop> {
         let keys: Vec<&RecordBatch> = plus.keys.iter().chain(&minus.keys).collect();
         let always = op.groups.is_everything();
         let (mut old, mut new) = (Vec::new(), Vec::new());
-        for ((group, batch, row), parts) in groups.iter().zip(&moved) {
+        for ((group, batch, row), parts) in groups.iter().zip(moved) {
             let Some((before, after)) = parts else { continue };
             self.moved_group(node, *group, before, after);
             if mutated("totals: the old row of a group stays") {

@@ -27,6 +27,7 @@ use crate::{checkpoint, envelope};
 const PART: usize = 200_000;
 
 /// What one bank's epochs took.
+#[derive(Default)]
 struct Measured {
     rows: usize,
     stored: u64,
@@ -89,39 +90,12 @@ async fn one(options: &EpochBench, rows: usize, lake: &Path) -> Result<Measured>
     memory::forget_peak();
     let bank_bytes = memory::current_bytes();
     let mut pipeline = Pipeline::open(&project, settings(lake)).await?;
-    let since = Instant::now();
-    let mut from = 0;
-    let mut build_seconds = 0.0;
-    while from < life.rows() {
-        let epoch = life.read_part(from, PART);
-        from += PART;
-        let part = Instant::now();
-        pipeline.step(&epoch).await?;
-        if from >= life.rows() {
-            build_seconds = part.elapsed().as_secs_f64();
-        }
-    }
-    let read_seconds = since.elapsed().as_secs_f64() - build_seconds;
+    let (read_seconds, build_seconds) = read_in(&mut pipeline, &mut life).await?;
     for _ in 0..options.warm_up {
         pipeline.step(&life.next_changes(options.changes)).await?;
     }
     let before = shares::nanos();
-    let mut measured = Measured {
-        rows,
-        stored: 0,
-        read_seconds,
-        build_seconds,
-        epochs_ms: Vec::new(),
-        shares_ms: Vec::new(),
-        models_ms: Vec::new(),
-        tests_ms: Vec::new(),
-        followed: 0,
-        recomputed: Vec::new(),
-        reopen_seconds: 0.0,
-        first_epoch_ms: 0.0,
-        hot_bytes: None,
-        peak_bytes: None,
-    };
+    let mut measured = Measured { rows, read_seconds, build_seconds, ..Measured::default() };
     for _ in 0..options.epochs {
         let epoch = life.next_changes(options.changes);
         let since = Instant::now();
@@ -159,6 +133,22 @@ async fn one(options: &EpochBench, rows: usize, lake: &Path) -> Result<Measured>
     measured.first_epoch_ms = since.elapsed().as_secs_f64() * 1e3;
     pipeline.close().await?;
     Ok(measured)
+}
+
+/// The initial read, and the epoch at its end that builds every model: seconds of each.
+async fn read_in(pipeline: &mut Pipeline, life: &mut Life) -> Result<(f64, f64)> {
+    let since = Instant::now();
+    let (mut from, mut build) = (0, 0.0);
+    while from < life.rows() {
+        let epoch = life.read_part(from, PART);
+        from += PART;
+        let part = Instant::now();
+        pipeline.step(&epoch).await?;
+        if from >= life.rows() {
+            build = part.elapsed().as_secs_f64();
+        }
+    }
+    Ok((since.elapsed().as_secs_f64() - build, build))
 }
 
 fn percentile(values: &[f64], part: f64) -> f64 {
