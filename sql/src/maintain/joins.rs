@@ -63,7 +63,7 @@ impl Run<'_> {
         } else {
             When::Before
         };
-        if join.null_aware && !mutated("not in: a null on the left is like any value") {
+        if join.null_aware {
             // A null is in no list but an empty one: whether there is any row decides, not which.
             let null = self.fetch(&own.by_key, &keys.only_null()?, When::Before).await?;
             if has_rows(&null) {

@@ -177,10 +177,7 @@ impl Reach {
 
     /// Where rows are seen by those that are reached.
     pub fn seen(&self, places: &[(u64, i64)]) -> Ranges {
-        let mut both = self.following.saturating_add(self.preceding);
-        if mutated("range: reached rows see no further") {
-            both = self.following.max(self.preceding);
-        }
+        let both = self.following.saturating_add(self.preceding);
         Ranges::around(places, both, both)
     }
 }

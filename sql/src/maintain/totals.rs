@@ -185,7 +185,7 @@ impl Totals {
             };
             let smaller = smaller != mutated("totals: a minimum is a maximum");
             let better = |a: i128, b: i128| if smaller { a <= b } else { a >= b };
-            let held = before[count] > 0 || mutated("totals: an extremum of nothing is zero");
+            let held = before[count] > 0;
             let best = match (held, plus[count] > 0) {
                 (true, true) if better(plus[at], before[at]) => plus[at],
                 (true, _) => before[at],
