@@ -26,15 +26,20 @@
 //!    out as unchanged; and marks the replaced row in a deletion vector. What leaves is the net change
 //!    of the current rows, and each transaction's last image of each key.
 //! 6. [`transform`] brings every model up to date, in graph order: staging, snapshots and marts are
-//!    one station. A snapshot folds the images, so that no version is lost between two epochs. Each
-//!    result is a `ChangeBatch`; data tests run over what changed.
+//!    one station. Each follows the changes of what it reads (`freshet_sql::maintain`): the tables are
+//!    read by key, as they were before the epoch and as they are after it, since what an epoch adds
+//!    lies in files of its own (`lake::moment`). A change that reaches too much is recomputed. A
+//!    snapshot folds the images, so that no version is lost between two epochs. Each result is a
+//!    `ChangeBatch`; the verdicts of data tests follow in the same way.
 //! 7. New files and vectors are uploaded: invisible, since no log names them.
 //! 8. [`checkpoint`] writes one object, `_freshet/epochs/N`, if it is absent: offsets, verdicts, and
 //!    the exact bytes of every table's next log entry. From here on the epoch is done. The entries
 //!    are put side by side; whatever a crash leaves out, the next start puts.
-//! 9. [`publish`] folds the epoch's changes of marts into what waits for each target, and pushes it
-//!    when the policy says so: beside the loop, which never waits for it. The target's ledger alone says
-//!    what was done. [`emulator`] stands in for Snowflake in tests, benchmarks and the demo.
+//! 9. Beside the epochs a prover recomputes one model after the other over pinned tables and compares
+//!    (`transform::proof`, `pipeline::proving`); what differs holds pushes and is made anew.
+//! 10. [`publish`] folds the epoch's changes of marts into what waits for each target, and pushes it
+//!     when the policy says so: beside the loop, which never waits for it. The target's ledger alone says
+//!     what was done. [`emulator`] stands in for Snowflake in tests, benchmarks and the demo.
 //!
 //! # Invariants
 //!
@@ -47,6 +52,8 @@
 //!   operation of delta-rs that commits is ever called.
 //! - After an error in an epoch, what is in memory is not trusted: the lake is loaded anew. So the
 //!   tables in memory need no undo.
+//! - Indexes by key belong to their file, are built when first asked for, and may be lost; so may the
+//!   partials of large groups.
 //! - Everything that waits or grows has a bound, named with its unit.
 //! - Deliberately absent: a consumer group, a state store, a scheduler, a second copy of offsets.
 //!

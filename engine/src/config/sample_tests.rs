@@ -109,6 +109,7 @@ fn it_names_every_key_and_no_other() {
     add("lake", keys_of::<crate::lake::options::Options>());
     add("models", keys_of::<super::models::ModelsOptions>());
     add("checkpoint", keys_of::<crate::checkpoint::options::Options>());
+    add("proof", keys_of::<crate::transform::options::ProofOptions>());
     add("log", keys_of::<super::log::LogOptions>());
     add("postgres", keys_of::<super::postgres::PostgresOptions>());
     add("connector", keys_of::<crate::connector::options::Options>());

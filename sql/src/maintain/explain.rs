@@ -151,7 +151,7 @@ impl Reader<'_> {
         match &self.nodes[node].op {
             Op::Join(join) => self.pass_join(join, at, mode),
             Op::Aggregate(op) => {
-                let by = op.groups.name.to_string();
+                let by = named(&op.groups.name);
                 if op.totals.is_some() {
                     self.reach(Cost::Keys, Some(by), None, mode);
                 } else {
@@ -159,10 +159,10 @@ impl Reader<'_> {
                 }
             }
             Op::Window(op) if op.near.is_some() => {
-                self.reach(Cost::Keys, Some(op.partition.name.to_string()), None, mode);
+                self.reach(Cost::Keys, Some(named(&op.partition.name)), None, mode);
             }
             Op::Window(op) => {
-                self.reach_by(&op.by_partition, op.partition.name.to_string(), mode);
+                self.reach_by(&op.by_partition, named(&op.partition.name), mode);
             }
             Op::Whole { why, .. } => self.reach(Cost::Full, None, Some(why.clone()), mode),
             _ => {}
@@ -172,7 +172,7 @@ impl Reader<'_> {
     fn pass_join(&self, join: &JoinOp, at: usize, mode: &mut InputMode) {
         let side = if at == 0 { Side::Left } else { Side::Right };
         let other = join.side(side.other());
-        let by = other.keys.name.to_string();
+        let by = named(&other.keys.name);
         if other.keys.is_everything() && self.is_single(other.node) {
             return;
         }
@@ -227,4 +227,15 @@ impl Reader<'_> {
             _ => false,
         }
     }
+}
+
+/// A key's name without the positions that its columns have inside.
+fn named(key: &str) -> String {
+    let mut text = String::with_capacity(key.len());
+    let mut rest = key;
+    while let Some(at) = rest.find('@') {
+        text.push_str(&rest[..at]);
+        rest = rest[at + 1..].trim_start_matches(|c: char| c.is_ascii_digit());
+    }
+    text + rest
 }

@@ -13,8 +13,8 @@ fn definitions_agree_with_each_other() {
 fn the_commands_are_those_promised() {
     let command = Arguments::command();
     let names: Vec<_> = command.get_subcommands().map(|command| command.get_name()).collect();
-    let wanted = "demo serve catch-up status sql replay publish sources connector generate bench \
-                  emulator";
+    let wanted = "demo serve catch-up status sql explain prove replay publish sources connector \
+                  generate bench emulator";
     assert_eq!(names, wanted.split(' ').collect::<Vec<_>>());
 }
 
