@@ -23,15 +23,16 @@ fn file_of(lake: &Path) -> PathBuf {
     data.max_by_key(|path| path.metadata().unwrap().len()).unwrap()
 }
 
-/// Gives the first row the values of the last one.
+/// Gives every row the values of the last one.
 async fn damage(bank: &BankLake) {
     let (planned, _) = bank.planned().await;
     let schema = planned.models.iter().find(|m| m.name == MART).unwrap().spec.schema.clone();
     let path = file_of(bank.folder.path());
     let rows = decode(std::fs::read(&path).unwrap().into(), &schema, "mart").unwrap();
+    assert!(rows.num_rows() > 1, "a file of one row can't be damaged like this");
     let last = rows.slice(rows.num_rows() - 1, 1);
-    let rest = rows.slice(1, rows.num_rows() - 1);
-    let rows: RecordBatch = arrow::compute::concat_batches(&schema, [&last, &rest]).unwrap();
+    let all: Vec<&RecordBatch> = std::iter::repeat_n(&last, rows.num_rows()).collect();
+    let rows = arrow::compute::concat_batches(&schema, all).unwrap();
     std::fs::write(&path, encode(&rows, Effort::Quick).unwrap()).unwrap();
 }
 
@@ -57,7 +58,8 @@ async fn what_prove_finds_is_told_held_and_made_anew() {
     let (output, told) = prove(&folder, Some(MART));
     assert_eq!(output.status.code(), Some(1), "{told}");
     let found = &told["proofs"][0];
-    assert_eq!((&found["too_many"], &found["missing"]), (&1.into(), &1.into()), "{told}");
+    let count = |key: &str| found[key].as_u64().unwrap();
+    assert!(count("too_many") > 0 && count("missing") > 0, "{told}");
     assert!(!found["ranges"].as_array().unwrap().is_empty(), "{told}");
     let epoch = bank.last().epoch;
     let kept = folder.join(layout::proofs(MART, epoch));

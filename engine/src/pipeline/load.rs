@@ -71,7 +71,8 @@ pub async fn open(
         let path = layout::DEAD_LETTERS.to_owned();
         tables.dead = AppendTable::load(store, path, dead::schema(), None, at).await?;
     }
-    let forced = take_models(store, &planned, &mut tables, loaded, last).await?;
+    let mut forced = take_models(store, &planned, &mut tables, loaded, last).await?;
+    planned.add_readers(&mut forced);
     let window = fill_window(store, &tables, catalog, dedupe_events).await?;
     Ok(Opened { tables, planned, window, forced, stale_sources })
 }

@@ -147,6 +147,7 @@ impl Pipeline {
         }
         self.store.put(&layout::repair(&found.name), Bytes::from(why)).await?;
         self.forced.insert(found.name.clone());
+        self.planned.add_readers(&mut self.forced);
         Ok(())
     }
 

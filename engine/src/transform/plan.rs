@@ -3,7 +3,7 @@
 //! Names, types, audit columns and the way each snapshot follows its source are settled here, with
 //! file, line and column where one of them is wrong.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -136,6 +136,16 @@ pub struct Planned {
 }
 
 impl Planned {
+    /// Adds whatever reads these models, at any distance: what was wrong or made anew above gives no
+    /// change that could be followed.
+    pub fn add_readers(&self, names: &mut BTreeSet<String>) {
+        for model in &self.models {
+            if model.inputs.iter().any(|input| names.contains(input.name())) {
+                names.insert(model.name.clone());
+            }
+        }
+    }
+
     /// A relation as full runs read it.
     pub fn live(&self, name: &str) -> Option<&LiveTable> {
         let model = || self.models.iter().find(|m| m.name == name).map(|m| &m.live);
