@@ -105,9 +105,8 @@ impl Pipeline {
         let opened = load::open(&store, project, &catalog, last.as_ref(), events).await?;
         let proved = last.iter().flat_map(|d| &d.models);
         let proved = proved.filter_map(|m| Some((m.name.clone(), m.proved?))).collect();
-        let columns = catalog.iter().map(|(_, table)| table.columns()).collect();
         Ok(Self {
-            proving: Proving::new(settings.proof, project, columns, proved),
+            proving: Proving::new(settings.proof, project, catalog.columns(), proved),
             tending: Tending::new(&settings.lake, settings.checkpoint.decisions_kept),
             store,
             lease,

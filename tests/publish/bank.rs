@@ -74,8 +74,7 @@ impl BankLake {
     /// The project, planned on its sources.
     pub async fn planned(&self) -> (Planned, Catalog) {
         let catalog = Catalog::of(&self.project, &envelope::options::Options::default()).unwrap();
-        let columns: Vec<_> = catalog.iter().map(|(_, t)| t.columns()).collect();
-        (Planned::new(&self.project, &columns).await.unwrap(), catalog)
+        (Planned::new(&self.project, &catalog.columns()).await.unwrap(), catalog)
     }
 
     /// Closes the pipeline and opens it anew, perhaps under another project.

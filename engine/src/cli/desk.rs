@@ -129,8 +129,7 @@ impl Desk {
         let store = Store::open_existing(&config.lake)?;
         let project = project::load(&config.models.dir, &config.models.vars)?;
         let catalog = Catalog::of(&project, &config.envelope)?;
-        let columns: Vec<_> = catalog.iter().map(|(_, t)| t.columns()).collect();
-        let mut planned = Planned::new(&project, &columns).await?;
+        let mut planned = Planned::new(&project, &catalog.columns()).await?;
         take_imports(&store, &mut planned).await?;
         let (target, contracts) = prepare(&target, &project, &planned, &catalog)?;
         let latest = recover::latest(&store).await?;

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use freshet_sql::maintain::place::place;
-use freshet_sql::maintain::{Cost, Explained};
+use freshet_sql::maintain::{Construct, Cost, Explained};
 use freshet_sql::project::Project;
 use serde_json::json;
 
@@ -37,8 +37,7 @@ struct Told<'p> {
 pub async fn run(options: &Explain, config: impl Fn() -> Result<Config>) -> Result<ExitCode> {
     let project = project_of(options.models.as_deref(), &config)?;
     let catalog = Catalog::of(&project, &envelope::options::Options::default())?;
-    let columns: Vec<_> = catalog.iter().map(|(_, table)| table.columns()).collect();
-    let planned = Planned::new(&project, &columns).await?;
+    let planned = Planned::new(&project, &catalog.columns()).await?;
     let before = costs_before(options, &config).await?;
     let wanted = |m: &&PlannedModel| options.model.as_ref().is_none_or(|name| *name == m.name);
     let told: Vec<Told<'_>> = planned
@@ -119,12 +118,10 @@ fn earlier(text: &[u8]) -> Option<BTreeMap<String, Cost>> {
 fn told<'p>(project: &Project, model: &'p PlannedModel, before: Option<Cost>) -> Told<'p> {
     let explained = model.maintained.explain();
     let written = project.models.iter().find(|m| m.name == model.name);
-    let obstacle = explained.inputs.iter().find_map(|i| i.obstacle.as_ref());
-    let at = obstacle.zip(written).map(|(obstacle, written)| {
-        match place(&written.sql, obstacle.construct) {
-            Some((line, column)) => written.locate(line, column).to_string(),
-            None => written.location.to_string(),
-        }
+    let obstacle = explained.inputs.iter().find_map(|i| i.obstacle);
+    let at = obstacle.zip(written).map(|(obstacle, written)| match place(&written.sql, obstacle) {
+        Some((line, column)) => written.locate(line, column).to_string(),
+        None => written.location.to_string(),
     });
     Told { model, explained, at, before }
 }
@@ -149,10 +146,10 @@ impl Told<'_> {
                 format!(" by {}", input.keys.join("; "))
             };
             let _ = writeln!(text, "  {:<38} {}{by}", input.relation, input.cost.name());
-            if let Some(why) = input.obstacle.as_ref().filter(|_| input.cost == Cost::Full) {
+            if let Some(why) = input.obstacle.filter(|_| input.cost == Cost::Full) {
                 let at = self.at.as_deref().unwrap_or_default();
-                let _ = writeln!(text, "    {at}: {}", why.construct.name());
-                let _ = writeln!(text, "    what helps: {}", why.construct.help());
+                let _ = writeln!(text, "    {at}: {}", why.name());
+                let _ = writeln!(text, "    what helps: {}", why.help());
             }
         }
         if with_plan {
@@ -174,8 +171,8 @@ impl Told<'_> {
                     "relation": i.relation,
                     "cost": i.cost,
                     "keys": i.keys,
-                    "obstacle": i.obstacle.as_ref().map(|o| o.construct.name()),
-                    "help": i.obstacle.as_ref().map(|o| o.construct.help()),
+                    "obstacle": i.obstacle.map(Construct::name),
+                    "help": i.obstacle.map(Construct::help),
                 })
             })
             .collect();
@@ -216,8 +213,8 @@ fn tests_text(tests: &[(&str, Explained)]) -> String {
         count(Cost::Full)
     );
     for (name, explained) in tests.iter().filter(|(_, e)| e.cost() == Cost::Full) {
-        let why = explained.inputs.iter().find_map(|i| i.obstacle.as_ref());
-        let why = why.map_or("", |o| o.construct.name());
+        let why = explained.inputs.iter().find_map(|i| i.obstacle);
+        let why = why.map_or("", Construct::name);
         let _ = writeln!(text, "  {name}: {why}");
     }
     text

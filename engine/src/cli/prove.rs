@@ -23,13 +23,12 @@ use crate::lake::append::AppendTable;
 use crate::lake::ranges::RANGES;
 use crate::lake::store::Store;
 use crate::lake::table::{Table, TableSpec};
-use crate::lake::tables::{Tables, upload};
+use crate::lake::tables::Tables;
 use crate::lake::{layout, load, raw};
 use crate::pipeline::catalog::{Catalog, SourceTable};
 use crate::pipeline::load::take_imports;
+use crate::pipeline::proving;
 use crate::pipeline::rebuild::{numbered, replay};
-use crate::publish::cursor;
-use crate::publish::target::TARGETS;
 use crate::transform::plan::{Planned, PlannedModel};
 use crate::transform::proof::{self, Proof};
 
@@ -51,8 +50,7 @@ pub async fn run(options: &Prove, config: impl Fn() -> Result<Config>) -> Result
         return Err(Error::invalid(format!("the lake {} has no epoch", store.name())));
     };
     let catalog = Catalog::of(&project, &envelope)?;
-    let columns: Vec<_> = catalog.iter().map(|(_, table)| table.columns()).collect();
-    let mut planned = Planned::new(&project, &columns).await?;
+    let mut planned = Planned::new(&project, &catalog.columns()).await?;
     take_imports(&store, &mut planned).await?;
     if let Some(name) = &options.model
         && !planned.models.iter().any(|m| m.name == *name)
@@ -173,12 +171,8 @@ impl Prover {
 
     /// Keeps both versions, holds every target that was ever pushed to, and asks for the repair.
     async fn keep(&self, told: &Told) -> Result<()> {
-        upload(&self.store, told.proof.files()?).await?;
         let why = format!("epoch {}: {}", told.proof.epoch, told.summary());
-        for target in TARGETS {
-            let name = format!("proof-{}", told.proof.name);
-            cursor::hold(&self.store, target, &name, Some(&why)).await?;
-        }
+        proving::keep(&self.store, &told.proof, &why).await?;
         if told.layer != "source" {
             self.store.put(&layout::repair(&told.proof.name), Bytes::from(why)).await?;
         }

@@ -83,11 +83,6 @@ impl KeyIndex {
     pub fn rows(&self, hash: u64) -> &[u32] {
         self.rows.get(self.span(hash)).unwrap_or_default()
     }
-
-    /// Bytes held.
-    pub fn bytes(&self) -> usize {
-        (self.hashes.len() + self.orders.len()) * 8 + (self.rows.len() + self.starts.len()) * 4
-    }
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "a bucket's number is below 2^32")]
@@ -113,11 +108,5 @@ impl KeyIndexes {
         let index = Arc::new(build()?);
         known.insert(name.clone(), index.clone());
         Ok(index)
-    }
-
-    /// Bytes held.
-    pub fn bytes(&self) -> usize {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.values().map(|i| i.bytes()).sum()
     }
 }

@@ -11,7 +11,6 @@ use roaring::RoaringBitmap;
 use url::Url;
 
 use super::commit::{DataChange, FileEntry, Identity};
-use super::index::Place;
 use super::parquet::decode;
 use super::ranges::Ranges;
 use super::store::Store;
@@ -122,21 +121,15 @@ async fn take_file(store: &Store, table: &mut Table, entry: FileEntry) -> Result
         Some(at) => vector::read(store, &table.spec.path, at).await?,
         None => RoaringBitmap::new(),
     };
-    let number = table.next_file;
-    table.next_file += 1;
-    table.index.reserve(rows.num_rows());
-    for (row, identity) in table.hasher.hashes(&rows)?.into_iter().enumerate() {
-        let row = u32::try_from(row).map_err(|_| Error::corrupt("a file over 2^32 rows"))?;
-        if !gone.contains(row) {
-            table.index.insert(identity, Place { file: number, row });
-        }
+    if u32::try_from(rows.num_rows()).is_err() {
+        return Err(Error::corrupt("a file over 2^32 rows"));
     }
+    let identities = table.hasher.hashes(&rows)?;
     let mut file = LiveFile::new(entry.path, rows, DataChange::Rows);
     file.size = entry.size;
     file.gone = gone;
     file.logged = Some(entry.vector);
-    table.files.insert(number, file);
-    Ok(())
+    table.take_file(file, &identities)
 }
 
 /// delta-rs may answer in views or other units than files are written in.

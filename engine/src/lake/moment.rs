@@ -30,21 +30,14 @@ impl Moment<'_> {
         when == When::After || file < self.table.first_new_file
     }
 
-    fn removed(&self, columns: &[usize]) -> freshet_sql::error::Result<Option<RecordBatch>> {
-        match self.change {
-            Some(change) if change.removed.num_rows() > 0 => {
-                Ok(Some(change.removed.project(columns)?))
-            }
-            _ => Ok(None),
-        }
+    /// Rows that were there only before.
+    fn removed(&self, when: When) -> Option<&RecordBatch> {
+        let removed = &self.change?.removed;
+        (when == When::Before && removed.num_rows() > 0).then_some(removed)
     }
 }
 
 impl Stored for Moment<'_> {
-    fn count(&self) -> usize {
-        self.table.rows()
-    }
-
     fn all(&self, columns: &[usize], when: When) -> freshet_sql::error::Result<Vec<RecordBatch>> {
         let mut all = Vec::new();
         for (number, file) in &self.table.files {
@@ -52,8 +45,8 @@ impl Stored for Moment<'_> {
                 all.push(file.live_columns(columns)?);
             }
         }
-        if when == When::Before {
-            all.extend(self.removed(columns)?);
+        if let Some(removed) = self.removed(when) {
+            all.push(removed.project(columns)?);
         }
         Ok(all)
     }
@@ -127,11 +120,8 @@ impl Moment<'_> {
         if !found.is_empty() {
             all.push(self.table.take_columns(found, columns).map_err(pure)?);
         }
-        if when == When::Before
-            && let Some(change) = self.change
-            && change.removed.num_rows() > 0
-        {
-            all.push(kept(&change.removed)?.project(columns)?);
+        if let Some(removed) = self.removed(when) {
+            all.push(kept(removed)?.project(columns)?);
         }
         Ok(all)
     }

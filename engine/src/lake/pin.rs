@@ -4,10 +4,10 @@
 
 use arrow::array::RecordBatch;
 
-use super::index::{Place, RowIndex};
+use super::index::RowIndex;
 use super::ranges::Ranges;
 use super::table::{LiveFile, Table};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 impl Table {
     /// The table as it is now, for a look beside the epochs: its rows are shared, and nothing of it
@@ -30,13 +30,10 @@ impl Table {
     /// Makes a pinned table's rows findable.
     pub fn reindex(&mut self) -> Result<()> {
         self.index = RowIndex::default();
-        for (number, file) in &self.files {
-            for (row, identity) in self.hasher.hashes(&file.rows)?.into_iter().enumerate() {
-                let row = u32::try_from(row).map_err(|_| Error::bug("a file over 2^32 rows"))?;
-                if !file.gone.contains(row) {
-                    self.index.insert(identity, Place { file: *number, row });
-                }
-            }
+        let hashed =
+            self.files.iter().map(|(number, f)| Ok((*number, self.hasher.hashes(&f.rows)?)));
+        for (number, identities) in hashed.collect::<Result<Vec<_>>>()? {
+            self.index_file(number, &identities)?;
         }
         Ok(())
     }

@@ -32,15 +32,15 @@ impl Ranges {
         Ok(ranges)
     }
 
-    /// After a change.
+    /// After a change, whose removed and added rows have these identities.
     pub fn change(
         &mut self,
         change: &ChangeBatch,
-        identity: &RowHasher,
+        [removed, added]: [&[u128]; 2],
         digest: &[usize],
     ) -> Result<()> {
-        self.add(&change.removed, &identity.hashes(&change.removed)?, digest, true)?;
-        self.add(&change.added, &identity.hashes(&change.added)?, digest, false)
+        self.add(&change.removed, removed, digest, true)?;
+        self.add(&change.added, added, digest, false)
     }
 
     fn add(

@@ -207,17 +207,19 @@ impl Table {
         if change.is_empty() {
             return Ok(());
         }
-        self.ranges.change(change, &self.hasher, &self.spec.digest)?;
-        for identity in self.hasher.hashes(&change.removed)? {
+        let removed = self.hasher.hashes(&change.removed)?;
+        let added = self.hasher.hashes(&change.added)?;
+        self.ranges.change(change, [&removed, &added], &self.spec.digest)?;
+        for identity in removed {
             let place = self.index.take(identity).ok_or_else(|| {
                 Error::bug(format!("a change of \"{}\" retracts a row it lacks", self.spec.path))
             })?;
             self.mark(place);
         }
         if change.added.num_rows() > 0 {
-            let added = RecordBatch::try_new(self.schema(), change.added.columns().to_vec())
+            let rows = RecordBatch::try_new(self.schema(), change.added.columns().to_vec())
                 .map_err(|e| Error::bug(format!("change of \"{}\": {e}", self.spec.path)))?;
-            self.append(added, epoch, DataChange::Rows)?;
+            self.append(rows, &added, epoch)?;
         }
         Ok(())
     }
@@ -238,17 +240,30 @@ impl Table {
         }
     }
 
-    fn append(&mut self, rows: RecordBatch, epoch: u64, change: DataChange) -> Result<u32> {
+    fn append(&mut self, rows: RecordBatch, identities: &[u128], epoch: u64) -> Result<()> {
+        let path = format!("part-{epoch:010}-{}.parquet", uuid::Uuid::new_v4());
+        self.take_file(LiveFile::new(path, rows, DataChange::Rows), identities)
+    }
+
+    /// Takes a file in whose rows have these identities; those that are gone are not indexed.
+    pub(super) fn take_file(&mut self, file: LiveFile, identities: &[u128]) -> Result<()> {
         let number = self.next_file;
         self.next_file += 1;
-        self.index.reserve(rows.num_rows());
-        for (row, identity) in self.hasher.hashes(&rows)?.into_iter().enumerate() {
+        self.files.insert(number, file);
+        self.index_file(number, identities)
+    }
+
+    /// Makes the living rows of a file findable.
+    pub(super) fn index_file(&mut self, number: u32, identities: &[u128]) -> Result<()> {
+        let Some(file) = self.files.get(&number) else { return Ok(()) };
+        self.index.reserve(file.live_rows());
+        for (row, identity) in identities.iter().enumerate() {
             let row = u32::try_from(row).map_err(|_| Error::bug("a file over 2^32 rows"))?;
-            self.index.insert(identity, Place { file: number, row });
+            if !file.gone.contains(row) {
+                self.index.insert(*identity, Place { file: number, row });
+            }
         }
-        let path = format!("part-{epoch:010}-{}.parquet", uuid::Uuid::new_v4());
-        self.files.insert(number, LiveFile::new(path, rows, change));
-        Ok(number)
+        Ok(())
     }
 
     fn drop_file(&mut self, number: u32, change: DataChange) {

@@ -76,6 +76,11 @@ impl Catalog {
         self.tables.get(table)
     }
 
+    /// Every source as the planner sees it.
+    pub fn columns(&self) -> Vec<SourceColumns> {
+        self.iter().map(|(_, table)| table.columns()).collect()
+    }
+
     /// All tables, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &SourceTable)> {
         self.tables.iter()

@@ -39,8 +39,7 @@ pub async fn open(
     last: Option<&Decision>,
     dedupe_events: usize,
 ) -> Result<Opened> {
-    let columns: Vec<_> = catalog.iter().map(|(_, t)| t.columns()).collect();
-    let mut planned = Planned::new(project, &columns).await?;
+    let mut planned = Planned::new(project, &catalog.columns()).await?;
     take_imports(store, &mut planned).await?;
     let standing = last.map(|d| d.tables.clone()).unwrap_or_default();
     let version = |path: &str| standing.get(path).map(|s| s.version);

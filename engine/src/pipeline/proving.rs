@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use super::Pipeline;
 use crate::error::{Error, Result};
 use crate::lake::layout;
+use crate::lake::store::Store;
 use crate::lake::tables::{Tables, upload};
 use crate::publish::cursor;
 use crate::publish::target::TARGETS;
@@ -140,11 +141,7 @@ impl Pipeline {
     pub(super) async fn disproved(&mut self, found: &Proof) -> Result<()> {
         let why = format!("epoch {}: {}", found.epoch, found.summary());
         tracing::error!(model = found.name, epoch = found.epoch, "{why}; it is made anew");
-        upload(&self.store, found.files()?).await?;
-        for target in TARGETS {
-            let name = format!("proof-{}", found.name);
-            cursor::hold(&self.store, target, &name, Some(&why)).await?;
-        }
+        keep(&self.store, found, &why).await?;
         self.store.put(&layout::repair(&found.name), Bytes::from(why)).await?;
         self.forced.insert(found.name.clone());
         self.planned.add_readers(&mut self.forced);
@@ -158,14 +155,25 @@ impl Pipeline {
             if self.store.get(&path).await?.is_none() {
                 continue;
             }
-            for target in TARGETS {
-                cursor::hold(&self.store, target, &format!("proof-{name}"), None).await?;
-            }
+            hold_all(&self.store, name, None).await?;
             self.store.delete(&path).await?;
             tracing::info!(model = name, "made anew after a proof that did not hold");
         }
         Ok(())
     }
+}
+
+/// Keeps both versions of what differs, and holds every target because of it.
+pub async fn keep(store: &Store, found: &Proof, why: &str) -> Result<()> {
+    upload(store, found.files()?).await?;
+    hold_all(store, &found.name, Some(why)).await
+}
+
+async fn hold_all(store: &Store, name: &str, why: Option<&str>) -> Result<()> {
+    for target in TARGETS {
+        cursor::hold(store, target, &format!("proof-{name}"), why).await?;
+    }
+    Ok(())
 }
 
 /// In a thread of its own, with a runtime of its own: nothing of it waits for the line.

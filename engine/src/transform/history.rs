@@ -61,14 +61,7 @@ pub async fn follow_change(
 ) -> Result<ChangeBatch> {
     let spec = &snapshot.spec;
     let hasher = spec.key_hasher();
-    let mut events = Vec::new();
-    let mut present = HashSet::new();
-    for (row, key) in hasher.hashes(&change.added)?.into_iter().enumerate() {
-        if !present.insert(key) {
-            return Err(two_rows_of_one_key());
-        }
-        events.push(Event { key, at_us, tx: epoch, row: Some(row) });
-    }
+    let (mut events, present) = arrivals(snapshot, &change.added, at_us, epoch)?;
     let mut left = HashSet::new();
     for key in hasher.hashes(&change.removed)? {
         if left.insert(key) && !present.contains(&key) {
@@ -85,16 +78,40 @@ pub async fn follow_change(
     let versions = versions_of(snapshot, &found, touched)?;
     if spec.hard_deletes == HardDeletes::Invalidate {
         // What has an open version is in the query: a row more of it is one too many.
-        let base = versions.project(&(0..spec.query.fields().len()).collect::<Vec<_>>())?;
-        let open = versions.column_by_name(&spec.names.valid_to);
-        for (row, key) in hasher.hashes(&base)?.into_iter().enumerate() {
-            let is_open = open.is_some_and(|c| c.is_null(row));
-            if is_open && present.contains(&key) && !left.contains(&key) {
-                return Err(two_rows_of_one_key());
-            }
+        let open = open_keys(snapshot, &versions)?;
+        if open.iter().any(|key| present.contains(key) && !left.contains(key)) {
+            return Err(two_rows_of_one_key());
         }
     }
     Ok(fold(spec, &versions, &change.added, &events)?)
+}
+
+/// An event for each of the query's rows, and their keys, which must be distinct.
+fn arrivals(
+    snapshot: &PlannedSnapshot,
+    rows: &RecordBatch,
+    at_us: i64,
+    epoch: i64,
+) -> Result<(Vec<Event>, HashSet<u128>)> {
+    let mut events = Vec::with_capacity(rows.num_rows());
+    let mut keys = HashSet::new();
+    for (row, key) in snapshot.spec.key_hasher().hashes(rows)?.into_iter().enumerate() {
+        if !keys.insert(key) {
+            return Err(two_rows_of_one_key());
+        }
+        events.push(Event { key, at_us, tx: epoch, row: Some(row) });
+    }
+    Ok((events, keys))
+}
+
+/// The keys of open versions, in the order of their rows.
+fn open_keys(snapshot: &PlannedSnapshot, versions: &RecordBatch) -> Result<Vec<u128>> {
+    let spec = &snapshot.spec;
+    let base = versions.project(&(0..spec.query.fields().len()).collect::<Vec<_>>())?;
+    let ends = versions.column_by_name(&spec.names.valid_to);
+    let keys = spec.key_hasher().hashes(&base)?.into_iter().enumerate();
+    let open = keys.filter(|(row, _)| ends.is_some_and(|c| c.is_null(*row)));
+    Ok(open.map(|(_, key)| key).collect())
 }
 
 fn two_rows_of_one_key() -> Error {
@@ -115,13 +132,9 @@ pub async fn onto_imported(
     forget_what_is_told(snapshot, &versions, &mut events)?;
     let known: HashSet<u128> = events.iter().map(|e| e.key).collect();
     let first = images.facts.iter().map(|(at_us, _, _)| *at_us).min();
-    let base = versions.project(&(0..snapshot.spec.query.fields().len()).collect::<Vec<_>>())?;
-    let ends = versions.column_by_name(&snapshot.spec.names.valid_to);
     let mut gone = HashSet::new();
-    for (row, key) in snapshot.spec.key_hasher().hashes(&base)?.into_iter().enumerate() {
-        let open = ends.is_some_and(|c| c.is_null(row));
+    for key in open_keys(snapshot, &versions)? {
         if let Some(at_us) = first
-            && open
             && !known.contains(&key)
             && gone.insert(key)
         {
@@ -212,19 +225,9 @@ pub async fn at_epoch_end(
 ) -> Result<ChangeBatch> {
     let rows = concat_batches(&snapshot.spec.query, fresh)?;
     let versions = versions_of(snapshot, stored, |_| true)?;
-    let hasher = snapshot.spec.key_hasher();
-    let mut events = Vec::new();
-    let mut present = HashSet::new();
-    for (row, key) in hasher.hashes(&rows)?.into_iter().enumerate() {
-        if !present.insert(key) {
-            return Err(two_rows_of_one_key());
-        }
-        events.push(Event { key, at_us, tx: epoch, row: Some(row) });
-    }
-    let base = versions.project(&(0..snapshot.spec.query.fields().len()).collect::<Vec<_>>())?;
-    let open = versions.column_by_name(&snapshot.spec.names.valid_to);
-    for (row, key) in hasher.hashes(&base)?.into_iter().enumerate() {
-        if open.is_some_and(|c| c.is_null(row)) && !present.contains(&key) {
+    let (mut events, present) = arrivals(snapshot, &rows, at_us, epoch)?;
+    for key in open_keys(snapshot, &versions)? {
+        if !present.contains(&key) {
             events.push(Event { key, at_us, tx: epoch, row: None });
         }
     }

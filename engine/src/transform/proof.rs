@@ -11,17 +11,15 @@ use freshet_sql::maintain::recompute::difference;
 use freshet_sql::plan::Session;
 use freshet_sql::rows::RowHasher;
 
-use super::history::onto_imported;
+use super::history::{SourceImages, onto_imported};
 use super::plan::{Planned, PlannedModel};
 use super::view::{Changes, View};
 use crate::error::{Error, Result};
 use crate::lake::layout;
 use crate::lake::parquet::{Effort, encode};
 use crate::lake::ranges::range_of;
-
 use crate::lake::table::{Table, Upload};
 use crate::lake::tables::Tables;
-use crate::transform::history::SourceImages;
 
 /// What a recompute said of one table.
 #[derive(Debug)]

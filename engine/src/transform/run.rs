@@ -74,8 +74,6 @@ impl Planned {
     pub async fn run(&self, tables: &mut Tables, input: &Input) -> Result<Output> {
         self.session.set_time(input.time_us);
         let mut output = Output::default();
-        // A test of a model that was made anew counts from nothing, if the model changed or not.
-        let mut anew: BTreeSet<String> = BTreeSet::new();
         for model in &self.models {
             own_table(tables, model);
         }
@@ -90,9 +88,6 @@ impl Planned {
             if let Some(change) = made.change.filter(|c| !c.is_empty()) {
                 table.apply(&change, input.epoch)?;
                 output.changes.insert(model.name.clone(), change);
-            }
-            if input.forced.contains(&model.name) {
-                anew.insert(model.name.clone());
             }
             output.models.push(ModelReport {
                 name: model.name.clone(),
@@ -110,7 +105,7 @@ impl Planned {
                 audit: model.lineage.audit.clone(),
             });
         }
-        output.tests = tests::run(self, tables, input, &output.changes, &anew).await?;
+        output.tests = tests::run(self, tables, input, &output.changes).await?;
         Ok(output)
     }
 
@@ -124,7 +119,7 @@ impl Planned {
         let forced = input.forced.contains(&model.name);
         let touched = view.changed_rows() > 0;
         if let Some(snapshot) = &model.snapshot {
-            return self.snapshot(model, snapshot, tables, view, input, forced).await;
+            return self.snapshot(model, snapshot, tables, view, input).await;
         }
         let why = if forced {
             "made anew".to_owned()

@@ -24,7 +24,6 @@ impl Planned {
         tables: &Tables,
         view: &View<'_>,
         input: &Input,
-        forced: bool,
     ) -> Result<Made> {
         let table = stored(tables, model)?;
         let own = Moment { table, change: None };
@@ -39,7 +38,7 @@ impl Planned {
             .get(&queries.source)
             .map(|s| &s.images)
             .ok_or_else(|| Error::bug("a snapshot of an unknown source"))?;
-        if forced {
+        if input.forced.contains(&model.name) {
             let Some(images) = input.history.get(&queries.source) else {
                 return Ok(Made::unchanged());
             };

@@ -10,7 +10,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use super::keys::KeyExprs;
 use super::node::{Access, Node, Op, Side};
-use super::obstacle::{Construct, Obstacle};
+use super::obstacle::Construct;
 use crate::error::Result;
 use crate::plan::clock::reads_time;
 
@@ -25,10 +25,10 @@ impl Finder<'_> {
     /// How the rows of `node` are found by the values of `key`, expressions over its columns.
     pub fn access(&self, node: usize, key: &[Expr]) -> Result<Access> {
         if key.is_empty() {
-            return self.everything(node, key, Construct::GlobalAggregate, "");
+            return self.everything(node, key, Construct::GlobalAggregate);
         }
         if key.iter().any(reads_time) {
-            return self.everything(node, key, Construct::Time, "its key reads the time");
+            return self.everything(node, key, Construct::Time);
         }
         let made = &self.nodes[node];
         match &made.op {
@@ -38,8 +38,7 @@ impl Finder<'_> {
             }
             Op::Constant(_) => {
                 let check = KeyExprs::new(self.state, key, &made.schema)?;
-                let why = Obstacle { construct: Construct::Other, detail: String::new() };
-                Ok(Access::Everything { node, check, why })
+                Ok(Access::Everything { node, check, why: Construct::Other })
             }
             Op::Filter { input, .. } => self.through(node, *input, key, Some(key.to_vec())),
             Op::Timed(op) => self.through(node, op.input, key, Some(key.to_vec())),
@@ -65,7 +64,7 @@ impl Finder<'_> {
             Op::Join(join) => self.join(node, key, join.kind, [join.left.node, join.right.node]),
             Op::Aggregate(op) => {
                 let LogicalPlan::Aggregate(plan) = &self.plans[node] else {
-                    return self.everything(node, key, Construct::Other, "");
+                    return self.everything(node, key, Construct::Other);
                 };
                 let group =
                     |i: usize| (i < op.width).then(|| plan.group_expr.get(i).cloned()).flatten();
@@ -74,23 +73,16 @@ impl Finder<'_> {
                         let input = Box::new(self.access(op.input, &key)?);
                         Ok(Access::Within { node, input })
                     }
-                    None => self.everything(node, key, Construct::DerivedKey, &made.label),
+                    None => self.everything(node, key, Construct::DerivedKey),
                 }
             }
             Op::Window(op) => self.window(node, key, op.input),
-            Op::Whole { why, .. } => self.everything(node, key, why.construct, &why.detail),
+            Op::Whole { why, .. } => self.everything(node, key, *why),
         }
     }
 
-    fn everything(
-        &self,
-        node: usize,
-        key: &[Expr],
-        construct: Construct,
-        detail: &str,
-    ) -> Result<Access> {
+    fn everything(&self, node: usize, key: &[Expr], why: Construct) -> Result<Access> {
         let check = KeyExprs::new(self.state, key, &self.nodes[node].schema)?;
-        let why = Obstacle { construct, detail: detail.to_owned() };
         Ok(Access::Everything { node, check, why })
     }
 
@@ -106,7 +98,7 @@ impl Finder<'_> {
                 let input = Box::new(self.access(input, &inner)?);
                 Ok(Access::Through { node, input })
             }
-            None => self.everything(node, key, Construct::DerivedKey, &self.nodes[node].label),
+            None => self.everything(node, key, Construct::DerivedKey),
         }
     }
 
@@ -157,19 +149,19 @@ impl Finder<'_> {
                 return Ok(Access::Join { node, first: *first, by, parts, check });
             }
         }
-        self.everything(node, key, Construct::DerivedKey, &self.nodes[node].label)
+        self.everything(node, key, Construct::DerivedKey)
     }
 
     fn window(&self, node: usize, key: &[Expr], input: usize) -> Result<Access> {
         let made = &self.nodes[node];
         let LogicalPlan::Window(plan) = &self.plans[node] else {
-            return self.everything(node, key, Construct::Other, "");
+            return self.everything(node, key, Construct::Other);
         };
         let below = &self.nodes[input].schema;
         let width = below.fields().len();
         let of_input = |i: usize| (i < width).then(|| column(below, i));
         let Some(inner) = replaced(key, &made.schema, of_input) else {
-            return self.everything(node, key, Construct::DerivedKey, &made.label);
+            return self.everything(node, key, Construct::DerivedKey);
         };
         let by = common_partition(&plan.window_expr);
         let within = inner

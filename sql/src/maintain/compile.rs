@@ -15,7 +15,7 @@ use super::canonical;
 use super::keys::{KeyExprs, physical};
 use super::near::{RangeKey, Reach};
 use super::node::{Access, AggregateOp, JoinInput, JoinOp, Node, Op, Side, WindowOp};
-use super::obstacle::{Construct, Obstacle};
+use super::obstacle::Construct;
 use super::operator::{Operator, nullable};
 use super::rewrite;
 use super::timed::{self, Bound, TimedOp};
@@ -79,7 +79,7 @@ impl<'a> Compiler<'a> {
     async fn op(&self, plan: &LogicalPlan, inputs: &[usize]) -> Result<Op> {
         let state = self.session.state();
         if plan.expressions().iter().any(has_subquery) {
-            return self.whole(plan, inputs, Construct::CrossJoin, "a subquery").await;
+            return self.whole(plan, inputs, Construct::CrossJoin).await;
         }
         match plan {
             LogicalPlan::TableScan(scan) if scan.fetch.is_none() && scan.filters.is_empty() => {
@@ -116,25 +116,16 @@ impl<'a> Compiler<'a> {
             }
             LogicalPlan::Window(window) => self.window(window, inputs[0]).await,
             LogicalPlan::Limit(_) | LogicalPlan::Sort(_) => {
-                self.whole(plan, inputs, Construct::Limit, "").await
+                self.whole(plan, inputs, Construct::Limit).await
             }
-            LogicalPlan::RecursiveQuery(_) => {
-                self.whole(plan, inputs, Construct::Recursion, "").await
-            }
-            other => self.whole(plan, inputs, Construct::Other, &label(other)).await,
+            LogicalPlan::RecursiveQuery(_) => self.whole(plan, inputs, Construct::Recursion).await,
+            _ => self.whole(plan, inputs, Construct::Other).await,
         }
     }
 
-    async fn whole(
-        &self,
-        plan: &LogicalPlan,
-        inputs: &[usize],
-        construct: Construct,
-        detail: &str,
-    ) -> Result<Op> {
-        let why = Obstacle { construct, detail: detail.to_owned() };
+    async fn whole(&self, plan: &LogicalPlan, inputs: &[usize], why: Construct) -> Result<Op> {
         // Only what is computed node by node runs it: a recursive query never is.
-        let runs = if construct == Construct::Recursion {
+        let runs = if why == Construct::Recursion {
             LogicalPlanBuilder::empty(false).build()?
         } else {
             plan.clone()
@@ -153,12 +144,12 @@ impl<'a> Compiler<'a> {
             let order = RangeKey::new(&KeyExprs::new(&state, &key, schema)?);
             let found = self.finder(&state).access(inputs[0], &key)?.ordered();
             let Some((order, found)) = order.zip(found) else {
-                return self.whole(plan, inputs, Construct::Time, "").await;
+                return self.whole(plan, inputs, Construct::Time).await;
             };
             made.push(Bound::new(&state, order, found, &time, filter)?);
         }
         if made.is_empty() {
-            return self.whole(plan, inputs, Construct::Time, "").await;
+            return self.whole(plan, inputs, Construct::Time).await;
         }
         let predicate = physical(&state, &filter.predicate, schema)?;
         Ok(Op::Timed(Box::new(TimedOp { input: inputs[0], predicate, bounds: made })))
@@ -184,14 +175,13 @@ impl<'a> Compiler<'a> {
     async fn join(&self, plan: &LogicalPlan, join: &Join, inputs: &[usize]) -> Result<Op> {
         let state = self.session.state();
         if join.filter.iter().any(reads_time) {
-            return self.whole(plan, inputs, Construct::Time, "a join").await;
+            return self.whole(plan, inputs, Construct::Time).await;
         }
         let side = |node: usize, key: Vec<Expr>| -> Result<JoinInput> {
             let schema = &self.nodes[node].schema;
             let access = if key.is_empty() {
                 let check = KeyExprs::new(&state, &[], schema)?;
-                let why = Obstacle { construct: Construct::CrossJoin, detail: String::new() };
-                Access::Everything { node, check, why }
+                Access::Everything { node, check, why: Construct::CrossJoin }
             } else {
                 self.finder(&state).access(node, &key)?
             };
@@ -222,7 +212,7 @@ impl<'a> Compiler<'a> {
         let state = self.session.state();
         let plan = LogicalPlan::Aggregate(node.clone());
         if node.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_))) {
-            return self.whole(&plan, &[input], Construct::GroupingSets, "").await;
+            return self.whole(&plan, &[input], Construct::GroupingSets).await;
         }
         let groups = KeyExprs::new(&state, &node.group_expr, node.input.schema())?;
         let by_group = self.finder(&state).access(input, &node.group_expr)?;
@@ -242,7 +232,7 @@ impl<'a> Compiler<'a> {
         let plan = LogicalPlan::Window(node.clone());
         let by = common_partition(&node.window_expr);
         if by.is_empty() {
-            return self.whole(&plan, &[input], Construct::GlobalWindow, "").await;
+            return self.whole(&plan, &[input], Construct::GlobalWindow).await;
         }
         let near = match Reach::of(node) {
             Some((order, preceding, following)) => {

@@ -27,7 +27,7 @@ pub(super) struct Delta {
 
 impl Delta {
     pub fn is_empty(&self) -> bool {
-        self.removed.iter().chain(&self.added).all(|b| b.num_rows() == 0)
+        !has_rows(&self.removed) && !has_rows(&self.added)
     }
 
     pub fn both(&self) -> impl Iterator<Item = &RecordBatch> {
@@ -83,13 +83,13 @@ impl Run<'_> {
             Op::Join(join) => Box::pin(self.join(join)).await?,
             Op::Aggregate(op) => Box::pin(self.groups(node, op)).await?,
             Op::Window(op) => Box::pin(self.partitions(op)).await?,
-            Op::Whole { why, .. } if why.construct == Construct::Time => {
-                return Err(Stop::full(why.construct.name()));
+            Op::Whole { why, .. } if *why == Construct::Time => {
+                return Err(Stop::full(why.name()));
             }
             Op::Whole { inputs, why, .. } => {
                 for input in inputs {
                     if !Box::pin(self.settled(*input)).await?.is_empty() {
-                        return Err(Stop::full(why.construct.name()));
+                        return Err(Stop::full(why.name()));
                     }
                 }
                 Delta::default()
@@ -101,8 +101,7 @@ impl Run<'_> {
     /// The change of a node without rows that both left and came.
     pub async fn settled(&self, node: usize) -> Changed {
         let change = Box::pin(self.delta(node)).await?;
-        let none = |rows: &Rows| rows.iter().all(|b| b.num_rows() == 0);
-        if none(&change.removed) || none(&change.added) {
+        if !has_rows(&change.removed) || !has_rows(&change.added) {
             return Ok(change);
         }
         if let Some(known) = self.known_settled(node) {

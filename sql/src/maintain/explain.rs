@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Maintained;
 use super::node::{Access, JoinOp, Node, Op, Side};
-use super::obstacle::Obstacle;
+use super::obstacle::Construct;
 
 /// What a change of one input costs, cheapest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -43,7 +43,7 @@ pub struct InputMode {
     /// The keys by which other rows are found, outermost last.
     pub keys: Vec<String>,
     /// Why it reaches every row, where it does.
-    pub obstacle: Option<Obstacle>,
+    pub obstacle: Option<Construct>,
 }
 
 /// A model's maintenance.
@@ -164,7 +164,7 @@ impl Reader<'_> {
             Op::Window(op) => {
                 self.reach_by(&op.by_partition, named(&op.partition.name), mode);
             }
-            Op::Whole { why, .. } => self.reach(Cost::Full, None, Some(why.clone()), mode),
+            Op::Whole { why, .. } => self.reach(Cost::Full, None, Some(*why), mode),
             _ => {}
         }
     }
@@ -186,7 +186,7 @@ impl Reader<'_> {
         }
     }
 
-    fn reach(&self, cost: Cost, key: Option<String>, why: Option<Obstacle>, mode: &mut InputMode) {
+    fn reach(&self, cost: Cost, key: Option<String>, why: Option<Construct>, mode: &mut InputMode) {
         mode.cost = mode.cost.max(cost);
         if let Some(key) = key.filter(|k| !k.is_empty() && !mode.keys.contains(k)) {
             mode.keys.push(key);
@@ -197,7 +197,7 @@ impl Reader<'_> {
     }
 
     /// Why an access reads everything, if it does.
-    fn blocked(&self, access: &Access) -> Option<Obstacle> {
+    fn blocked(&self, access: &Access) -> Option<Construct> {
         match access {
             Access::Index { .. } | Access::Range { .. } => None,
             Access::Through { input, .. } | Access::Within { input, .. } => self.blocked(input),
@@ -210,7 +210,7 @@ impl Reader<'_> {
                 let Op::Window(op) = &self.nodes[*node].op else { return None };
                 self.blocked(&op.by_partition)
             }),
-            Access::Everything { node, why, .. } => (!self.is_single(*node)).then(|| why.clone()),
+            Access::Everything { node, why, .. } => (!self.is_single(*node)).then_some(*why),
         }
     }
 

@@ -4,6 +4,7 @@ use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 
 use super::access::pads;
+use super::delta::has_rows;
 use super::keys::KeySet;
 use super::near::Ranges;
 use super::node::{Access, AggregateOp, JoinOp, Op, Side, WindowOp};
@@ -149,7 +150,7 @@ impl Run<'_> {
 
     pub async fn aggregate(&self, op: &AggregateOp, rows: &[RecordBatch]) -> Fetched {
         // Without rows there is no group, but for the one that is always there.
-        if !op.groups.is_everything() && rows.iter().all(|b| b.num_rows() == 0) {
+        if !op.groups.is_everything() && !has_rows(rows) {
             return Ok(Vec::new());
         }
         if op.ordered {
@@ -161,7 +162,7 @@ impl Run<'_> {
     }
 
     pub async fn window(&self, op: &WindowOp, rows: &[RecordBatch]) -> Fetched {
-        if rows.iter().all(|b| b.num_rows() == 0) {
+        if !has_rows(rows) {
             return Ok(Vec::new());
         }
         if op.order.is_empty() {

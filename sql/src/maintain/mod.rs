@@ -63,7 +63,7 @@ use crate::plan::{Prepared, Session, types};
 use crate::rows::RowHasher;
 
 pub use explain::{Cost, Explained, InputMode};
-pub use obstacle::{Construct, Obstacle};
+pub use obstacle::Construct;
 
 use fetch::one_batch;
 use node::Node;
@@ -75,7 +75,6 @@ use stored::{Relations, When};
 struct Nodes {
     nodes: Vec<Node>,
     root: usize,
-    uses_totals: bool,
 }
 
 /// A query whose result follows the changes of what it reads.
@@ -109,7 +108,7 @@ impl Maintained {
         });
         // DataFusion's own checks refuse some sorts below unions that it planned itself.
         let ordered = ordered || session.physical(query.optimized()).await.is_err();
-        let plan = Nodes { nodes: compiler.nodes, root, uses_totals: true };
+        let plan = Nodes { nodes: compiler.nodes, root };
         Ok(Self { plan, query: query.clone(), ordered })
     }
 

@@ -9,7 +9,7 @@ use datafusion::physical_expr::PhysicalExpr;
 
 use super::keys::KeyExprs;
 use super::near::{RangeKey, Reach};
-use super::obstacle::Obstacle;
+use super::obstacle::Construct;
 use super::operator::Operator;
 use super::timed::TimedOp;
 use super::totals::Totals;
@@ -53,7 +53,7 @@ pub(super) enum Op {
     /// Columns over the rows of a partition.
     Window(Box<WindowOp>),
     /// What has no local key: any change can reach every row.
-    Whole { inputs: Vec<usize>, operator: Operator, why: Obstacle },
+    Whole { inputs: Vec<usize>, operator: Operator, why: Construct },
 }
 
 /// One of a join's two inputs.
@@ -197,5 +197,5 @@ pub(super) enum Access {
     /// Rows of the input, whose partitions are then read whole.
     Partitions { node: usize, rows: Box<Access>, check: KeyExprs },
     /// By reading everything.
-    Everything { node: usize, check: KeyExprs, why: Obstacle },
+    Everything { node: usize, check: KeyExprs, why: Construct },
 }

@@ -1,15 +1,6 @@
 //! What stands in the way of a change that costs what changed, and what would help.
 
-/// Why a change can't be kept to the keys it touches.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Obstacle {
-    /// The construct, as a person would name it.
-    pub construct: Construct,
-    /// More about it.
-    pub detail: String,
-}
-
-/// The constructs that have no local key.
+/// A construct that has no local key: why a change can't be kept to the keys it touches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Construct {
     /// `limit`, `offset`, or `order by .. limit`.

@@ -54,11 +54,14 @@ pub(super) struct Run<'a> {
 }
 
 /// While it lives, rows read are not held against the run's limit.
-pub(super) struct Priming<'a>(&'a AtomicBool);
+pub(super) struct Priming<'a> {
+    flag: &'a AtomicBool,
+    before: bool,
+}
 
 impl Drop for Priming<'_> {
     fn drop(&mut self) {
-        self.0.store(false, Ordering::Relaxed);
+        self.flag.store(self.before, Ordering::Relaxed);
     }
 }
 
@@ -85,7 +88,7 @@ impl<'a> Run<'a> {
             reached: AtomicU64::new(0),
             limit,
             priming: AtomicBool::new(false),
-            remembers: plan.uses_totals,
+            remembers: true,
         }
     }
 
@@ -154,8 +157,8 @@ impl<'a> Run<'a> {
 
     /// Rows that are read once, to be remembered, are no measure of what a change reaches.
     pub fn priming(&self) -> Priming<'_> {
-        self.priming.store(true, Ordering::Relaxed);
-        Priming(&self.priming)
+        let before = self.priming.swap(true, Ordering::Relaxed);
+        Priming { flag: &self.priming, before }
     }
 
     pub fn moved_group(&self, node: usize, group: u128, before: &Parts, after: &Parts) {

@@ -21,9 +21,6 @@ pub enum When {
 
 /// A relation that can be read by key. Batches have the asked columns of it, in that order.
 pub trait Stored: Sync {
-    /// Rows after the epoch.
-    fn count(&self) -> usize;
-
     /// Every row.
     fn all(&self, columns: &[usize], when: When) -> Result<Vec<RecordBatch>>;
 

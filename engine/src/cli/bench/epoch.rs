@@ -13,7 +13,7 @@ use std::time::Instant;
 use serde_json::json;
 
 use super::life::Life;
-use super::memory;
+use super::{memory, percentile};
 use crate::cli::args::EpochBench;
 use crate::cli::bank_project;
 use crate::clock::{Clock, SystemClock};
@@ -149,13 +149,6 @@ async fn read_in(pipeline: &mut Pipeline, life: &mut Life) -> Result<(f64, f64)>
         }
     }
     Ok((since.elapsed().as_secs_f64() - build, build))
-}
-
-fn percentile(values: &[f64], part: f64) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let at = ((sorted.len() as f64 - 1.0) * part).round() as usize;
-    sorted.get(at).copied().unwrap_or(0.0)
 }
 
 impl Measured {

@@ -15,3 +15,11 @@ mod memory;
 pub mod publish;
 mod scatter;
 mod spans;
+
+/// The value below which this part of them lies; 0 of none.
+fn percentile(values: &[f64], part: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let at = ((sorted.len() as f64 - 1.0) * part).round() as usize;
+    sorted.get(at).copied().unwrap_or(0.0)
+}

@@ -11,6 +11,7 @@ use std::time::Instant;
 use serde_json::json;
 
 use super::life::Life;
+use super::percentile;
 use crate::cli::args::PublishBench;
 use crate::cli::bank_project;
 use crate::cli::demo::warehouse::Warehouse;
@@ -123,13 +124,6 @@ fn awake(every_seconds: f64, busy: f64) -> f64 {
 }
 
 impl Measured {
-    fn percentile(&self, part: f64) -> f64 {
-        let mut sorted = self.delays_ms.clone();
-        sorted.sort_by(f64::total_cmp);
-        let at = ((sorted.len() as f64 - 1.0) * part).round() as usize;
-        sorted.get(at).copied().unwrap_or(0.0)
-    }
-
     fn mean(&self, total: f64) -> f64 {
         total / self.pushes.max(1) as f64
     }
@@ -143,8 +137,8 @@ impl Measured {
             "requests_per_push": self.mean(self.requests as f64),
             "bytes_per_push": self.mean(self.bytes as f64),
             "busy_seconds_per_push": busy,
-            "delay_ms_p50": self.percentile(0.5),
-            "delay_ms_p99": self.percentile(0.99),
+            "delay_ms_p50": percentile(&self.delays_ms, 0.5),
+            "delay_ms_p99": percentile(&self.delays_ms, 0.99),
             "awake_seconds_per_hour": {
                 "every_60_s": awake(60.0, busy), "every_300_s": awake(300.0, busy),
                 "every_900_s": awake(900.0, busy), "every_3600_s": awake(3_600.0, busy),
@@ -168,8 +162,8 @@ impl Measured {
         println!("  seconds of statements      {busy:.3}");
         println!(
             "  commit to visible          {:.0} ms p50, {:.0} ms p99",
-            self.percentile(0.5),
-            self.percentile(0.99)
+            percentile(&self.delays_ms, 0.5),
+            percentile(&self.delays_ms, 0.99)
         );
         println!("warehouse seconds an hour (AUTO_SUSPEND 60 s), where marts change all the time");
         println!("  a COPY each minute         3600 (and a full merge a day)");

@@ -62,8 +62,7 @@ impl Warehouse {
         project: &Project,
     ) -> Result<Vec<(String, bool)>> {
         let catalog = Catalog::of(project, &envelope::options::Options::default())?;
-        let columns: Vec<_> = catalog.iter().map(|(_, t)| t.columns()).collect();
-        let planned = Planned::new(project, &columns).await?;
+        let planned = Planned::new(project, &catalog.columns()).await?;
         let (target, contracts) = prepare(&self.target, project, &planned, &catalog)?;
         let mut warehouse = target.connect()?;
         let standing = warehouse.standing(&contracts).await?;

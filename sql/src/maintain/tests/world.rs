@@ -137,10 +137,6 @@ impl Table {
 }
 
 impl Stored for Table {
-    fn count(&self) -> usize {
-        self.after.num_rows()
-    }
-
     fn all(&self, columns: &[usize], when: When) -> Result<Vec<RecordBatch>> {
         Ok(vec![self.at(when).project(columns)?])
     }
