@@ -68,6 +68,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod connector;
+pub mod cores;
 pub mod emulator;
 pub mod envelope;
 pub mod epoch;

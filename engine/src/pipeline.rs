@@ -12,6 +12,7 @@
 //! ```
 
 pub mod catalog;
+pub mod compacting;
 pub mod cutting;
 pub mod drive;
 pub mod load;
@@ -42,6 +43,7 @@ use crate::error::Result;
 use crate::failpoint;
 use crate::lake;
 use crate::lake::dedupe::Window;
+use crate::lake::room::Room;
 use crate::lake::store::Store;
 use crate::lake::tables::Tables;
 use crate::publish::publisher::Publisher;
@@ -49,6 +51,7 @@ use crate::source::topic_ids::TopicIds;
 use crate::transform::options::ProofOptions;
 use crate::transform::plan::Planned;
 use catalog::Catalog;
+use compacting::Compacting;
 use proving::Proving;
 use tending::Tending;
 
@@ -63,6 +66,8 @@ pub struct Settings {
     pub checkpoint: checkpoint::options::Options,
     /// `[proof]`.
     pub proof: ProofOptions,
+    /// `[memory]`, as far as it is the tables'.
+    pub memory: lake::options::Memory,
     /// Tells the epochs' times.
     pub clock: Arc<dyn Clock>,
 }
@@ -86,6 +91,7 @@ pub struct Pipeline {
     stale_sources: BTreeSet<String>,
     undeclared: BTreeSet<Arc<str>>,
     bad_in_a_row: usize,
+    compacting: Compacting,
     tending: Tending,
     proving: Proving,
     publishers: Vec<Publisher>,
@@ -102,11 +108,13 @@ impl Pipeline {
         failpoint::hit("recovered");
         let catalog = Catalog::of(project, &settings.envelope)?;
         let events = settings.lake.dedupe_events;
-        let opened = load::open(&store, project, &catalog, last.as_ref(), events).await?;
+        let room = Arc::new(Room::new(&settings.memory));
+        let opened = load::open(&store, project, &catalog, last.as_ref(), (events, room)).await?;
         let proved = last.iter().flat_map(|d| &d.models);
         let proved = proved.filter_map(|m| Some((m.name.clone(), m.proved?))).collect();
         Ok(Self {
             proving: Proving::new(settings.proof, project, catalog.columns(), proved),
+            compacting: Compacting::new(settings.lake.merge_files),
             tending: Tending::new(&settings.lake, settings.checkpoint.decisions_kept),
             store,
             lease,
@@ -178,6 +186,7 @@ impl Pipeline {
     /// Ends background work and gives the lease back.
     pub async fn close(mut self) -> Result<()> {
         self.stop_publishing().await;
+        self.compacting.abandon();
         self.tending.finish().await;
         self.lease.release(&self.store).await
     }

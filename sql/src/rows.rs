@@ -11,7 +11,7 @@ use twox_hash::XxHash3_128;
 use crate::error::Result;
 
 /// Hashes the same columns of many batches of one schema.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct RowHasher {
     columns: Vec<usize>,
     fields: Vec<SortField>,

@@ -93,6 +93,7 @@ fn settings(folder: &tempfile::TempDir, clock: &ManualClock) -> Settings {
         envelope: envelope::options::Options::default(),
         proof: freshet::transform::options::ProofOptions::default(),
         checkpoint: checkpoint::options::Options::default(),
+        memory: freshet::lake::options::Memory::default(),
         clock: Arc::new(clock.clone()),
     }
 }

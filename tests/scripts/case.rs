@@ -89,6 +89,7 @@ impl Stage {
             envelope: envelope::options::Options::default(),
             proof: freshet::transform::options::ProofOptions::default(),
             checkpoint: checkpoint::options::Options::default(),
+            memory: freshet::lake::options::Memory::default(),
             clock: Arc::new(self.clock.clone()),
         };
         let opened = Pipeline::open(&self.project, settings).await;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::epoch::loading::CutState;
 use crate::error::{Error, Result};
+use crate::lake::room::Held;
 use crate::lake::tables::{Entry, Standing};
 use crate::transform::report::{ModelReport, TestReport, Verdict};
 
@@ -49,6 +50,9 @@ pub struct Decision {
     pub changes: Vec<String>,
     /// Counted so far, over all epochs.
     pub totals: Totals,
+    /// What the writer held in memory, and what it had no room for.
+    #[serde(default)]
+    pub held: Held,
 }
 
 /// A table's log entry inside a decision.

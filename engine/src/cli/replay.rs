@@ -45,6 +45,7 @@ pub async fn run(options: &Replay) -> Result<ExitCode> {
             envelope: envelope::options::Options::default(),
             proof: crate::transform::options::ProofOptions::default(),
             checkpoint: checkpoint::options::Options::default(),
+            memory: crate::lake::options::Memory::default(),
             clock: Arc::new(SystemClock),
         },
         epoch: EpochOptions {

@@ -90,6 +90,7 @@ async fn run(
     let project = project::load(&config.models.dir, &config.models.vars)?;
     let source =
         |offsets: &_| Ok(Box::new(KafkaSource::open(&config.kafka, offsets)?) as Box<dyn Source>);
+    let waiting = config.kafka.queue_bytes_max + config.epoch.buffer_bytes_max as u64;
     let line = Line {
         project: &project,
         settings: Settings {
@@ -97,6 +98,7 @@ async fn run(
             envelope: config.envelope.clone(),
             proof: config.proof,
             checkpoint: config.checkpoint.clone(),
+            memory: config.memory.for_tables(waiting),
             clock: Arc::new(SystemClock),
         },
         epoch: config.epoch.clone(),

@@ -13,6 +13,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::epoch::loading::Phase;
 use crate::error::Result;
 use crate::lake::options::Options;
+use crate::lake::room::Held;
 use crate::lake::store::Store;
 use crate::publish::cursor::{self, Cursor};
 use crate::publish::target::TARGETS;
@@ -71,7 +72,26 @@ pub fn as_json(lake: &str, decision: &Decision) -> serde_json::Value {
         "models": decision.models,
         "tests": decision.tests,
         "totals": decision.totals,
+        "memory": decision.held,
     })
+}
+
+/// What tables hold, and which of them lie on disk in part.
+fn memory(held: &Held) -> Option<String> {
+    let mib = |bytes: u64| bytes >> 20;
+    let room = format!("tables hold {} of {} MiB", mib(held.hot_bytes), mib(held.bytes_max));
+    if held.bytes_max == 0 {
+        return None;
+    }
+    if held.cold.is_empty() {
+        return Some(room);
+    }
+    Some(format!(
+        "{room}; {} MiB have no room and are read from the local disk, which is slower: {} (raise \
+         memory.bytes_max)",
+        mib(held.cold_bytes),
+        held.cold.join(", ")
+    ))
 }
 
 fn as_text(lake: &str, decision: &Decision) -> String {
@@ -111,8 +131,9 @@ fn as_text(lake: &str, decision: &Decision) -> String {
     if totals.unfilled > 0 {
         line(format!("{} unchanged values had no earlier row: they are null", totals.unfilled));
     }
+    memory(&decision.held).into_iter().for_each(&mut line);
     line(String::new());
-    line(format!("{:<34} {:>12} {:>10}  {}", "model", "rows", "changed", "how"));
+    line(format!("{:<34} {:>12} {:>10} {:>8}  {}", "model", "rows", "changed", "proved", "how"));
     for model in &decision.models {
         let how = match model.mode {
             Mode::Unchanged => "unchanged",
@@ -125,7 +146,11 @@ fn as_text(lake: &str, decision: &Decision) -> String {
         let name = format!("{}.{}", model.layer, model.name);
         let why =
             if model.reason.is_empty() { String::new() } else { format!(": {}", model.reason) };
-        line(format!("{name:<34} {:>12} {:>10}  {how}{why}", model.rows, model.changed));
+        let proved = model.proved.map_or_else(|| "-".to_owned(), |epoch| epoch.to_string());
+        line(format!(
+            "{name:<34} {:>12} {:>10} {proved:>8}  {how}{why}",
+            model.rows, model.changed
+        ));
     }
     line(String::new());
     let count = |verdict| decision.tests.iter().filter(|t| t.status == verdict).count();

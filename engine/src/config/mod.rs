@@ -49,6 +49,9 @@ pub struct Config {
     pub epoch: epoch::options::Options,
     /// Where tables lie.
     pub lake: lake::options::Options,
+    /// `[memory]`.
+    #[serde(default)]
+    pub memory: lake::options::Memory,
     /// The dbt project.
     #[serde(default)]
     pub models: models::ModelsOptions,

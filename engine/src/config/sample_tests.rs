@@ -107,6 +107,7 @@ fn it_names_every_key_and_no_other() {
     add("envelope", keys_of::<crate::envelope::options::Options>());
     add("epoch", keys_of::<crate::epoch::options::Options>());
     add("lake", keys_of::<crate::lake::options::Options>());
+    add("memory", keys_of::<crate::lake::options::Memory>());
     add("models", keys_of::<super::models::ModelsOptions>());
     add("checkpoint", keys_of::<crate::checkpoint::options::Options>());
     add("proof", keys_of::<crate::transform::options::ProofOptions>());

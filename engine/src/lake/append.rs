@@ -11,7 +11,8 @@ use super::commit::{self, Actions, DataChange, FileEntry, Identity, Stamp};
 use super::load;
 use super::parquet::{Effort, FileWriter, decode, encode};
 use super::store::Store;
-use super::table::Upload;
+use super::stage::Upload;
+use super::table::file_name;
 use crate::error::{Error, Result};
 
 /// Files below this are merged; larger ones stay as they are. Events in memory take ten times the
@@ -73,6 +74,14 @@ impl AppendTable {
         self.files.iter().map(|f| f.rows).sum()
     }
 
+    fn new_file(&self, partition: Option<&str>, epoch: u64) -> String {
+        let name = file_name(epoch);
+        match (self.identity.partition, partition) {
+            (Some(column), Some(value)) => format!("{column}={value}/{name}"),
+            _ => name,
+        }
+    }
+
     /// Adds rows that belong to one value of the partition column.
     pub fn append(
         &mut self,
@@ -84,45 +93,36 @@ impl AppendTable {
             return Ok(());
         }
         let body = encode(rows, Effort::Events)?;
-        self.add(body, rows.num_rows(), partition, epoch, DataChange::Rows);
+        self.add(body, rows.num_rows(), partition, epoch);
         Ok(())
     }
 
-    fn add(
-        &mut self,
-        body: Bytes,
-        rows: usize,
-        partition: Option<&str>,
-        epoch: u64,
-        change: DataChange,
-    ) {
-        let name = format!("part-{epoch:010}-{}.parquet", uuid::Uuid::new_v4());
-        let path = match (self.identity.partition, partition) {
-            (Some(column), Some(value)) => format!("{column}={value}/{name}"),
-            _ => name,
-        };
+    fn add(&mut self, body: Bytes, rows: usize, partition: Option<&str>, epoch: u64) {
+        let path = self.new_file(partition, epoch);
         let size = i64::try_from(body.len()).unwrap_or(i64::MAX);
         let partition = partition.map(str::to_owned);
         let entry = FileEntry { path, size, rows, partition, vector: None };
         self.uploads.push(Upload { path: format!("{}/{}", self.path, entry.path), body });
         self.files.push(entry.clone());
-        self.actions.adds.push((entry, change));
+        self.actions.adds.push((entry, DataChange::Rows));
     }
 
-    /// Merges small files of one partition value once there are `merge_files` of a size class.
-    pub async fn compact(&mut self, store: &Store, merge_files: usize, epoch: u64) -> Result<()> {
-        let Some(due) = self.crowded(merge_files.max(2)) else { return Ok(()) };
-        let (mut file, mut rows) = (FileWriter::new(&self.schema, Effort::Events)?, 0);
-        for entry in &due {
-            file.write(&self.read(store, entry).await?)?;
-            rows += entry.rows;
-        }
-        self.files.retain(|f| !due.iter().any(|d| d.path == f.path));
-        let partition = due.first().and_then(|f| f.partition.clone());
-        let gone = due.into_iter().map(|f| (f, DataChange::Layout));
+    /// The merge that is due, if one is: small files of one partition value.
+    pub fn due(&self, merge_files: usize, epoch: u64) -> Option<RawMerge> {
+        let files = self.crowded(merge_files.max(2))?;
+        let partition = files.first().and_then(|f| f.partition.clone());
+        let (path, schema) = (self.path.clone(), self.schema.clone());
+        let name = self.new_file(partition.as_deref(), epoch);
+        Some(RawMerge { path, schema, name, partition, files })
+    }
+
+    /// Puts a merged file in the place of those it was made of.
+    pub fn install(&mut self, merged: RawMerged) {
+        self.files.retain(|f| !merged.of.iter().any(|d| d.path == f.path));
+        let gone = merged.of.into_iter().map(|f| (f, DataChange::Layout));
         self.actions.removes.extend(gone);
-        self.add(file.finish()?, rows, partition.as_deref(), epoch, DataChange::Layout);
-        Ok(())
+        self.files.push(merged.entry.clone());
+        self.actions.adds.push((merged.entry, DataChange::Layout));
     }
 
     fn crowded(&self, merge_files: usize) -> Option<Vec<FileEntry>> {
@@ -177,12 +177,10 @@ impl AppendTable {
 
     async fn read(&self, store: &Store, entry: &FileEntry) -> Result<RecordBatch> {
         let path = format!("{}/{}", self.path, entry.path);
-        let body = match self.uploads.iter().find(|upload| upload.path == path) {
-            Some(upload) => Some(upload.body.clone()),
-            None => store.get(&path).await?,
-        };
-        let body = body.ok_or_else(|| Error::corrupt(format!("file \"{path}\" is missing")))?;
-        decode(body, &self.schema, &path)
+        match self.uploads.iter().find(|upload| upload.path == path) {
+            Some(upload) => decode(upload.body.clone(), &self.schema, &path),
+            None => stored(store, &path, &self.schema).await,
+        }
     }
 
     /// Reads every live file.
@@ -193,6 +191,55 @@ impl AppendTable {
         }
         Ok(batches)
     }
+}
+
+/// Files of an append-only table to merge.
+#[derive(Debug)]
+pub struct RawMerge {
+    path: String,
+    schema: SchemaRef,
+    name: String,
+    partition: Option<String>,
+    files: Vec<FileEntry>,
+}
+
+/// The file that they became.
+#[derive(Debug)]
+pub struct RawMerged {
+    path: String,
+    of: Vec<FileEntry>,
+    entry: FileEntry,
+}
+
+impl RawMerge {
+    /// Makes the merged file, and puts it into the lake, where no entry names it yet.
+    pub async fn run(self, store: &Store) -> Result<RawMerged> {
+        let (mut file, mut rows) = (FileWriter::new(&self.schema, Effort::Events)?, 0);
+        for entry in &self.files {
+            let path = format!("{}/{}", self.path, entry.path);
+            file.write(&stored(store, &path, &self.schema).await?)?;
+            rows += entry.rows;
+        }
+        let body = file.finish()?;
+        let size = i64::try_from(body.len()).unwrap_or(i64::MAX);
+        store.put(&format!("{}/{}", self.path, self.name), body).await?;
+        let entry =
+            FileEntry { path: self.name, size, rows, partition: self.partition, vector: None };
+        Ok(RawMerged { path: self.path, of: self.files, entry })
+    }
+}
+
+impl RawMerged {
+    /// Relative to the lake.
+    pub fn table(&self) -> &str {
+        &self.path
+    }
+}
+
+async fn stored(store: &Store, path: &str, schema: &SchemaRef) -> Result<RecordBatch> {
+    let body = store.get(path).await?;
+    let body = body.ok_or_else(|| Error::corrupt(format!("file \"{path}\" is missing")))?;
+    decode(body, schema, path)
 }
 
 /// The epoch that wrote a file, from its name `part-EPOCH-..`.

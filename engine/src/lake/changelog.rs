@@ -14,7 +14,7 @@ use freshet_sql::change::{ChangeBatch, WEIGHT_COLUMN};
 use super::layout;
 use super::parquet::{Effort, decode, encode};
 use super::store::Store;
-use super::table::Upload;
+use super::stage::Upload;
 use crate::error::Result;
 
 /// The file that holds this change: the model's columns and `_weight`.

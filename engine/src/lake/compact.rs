@@ -1,49 +1,66 @@
 //! Minimal compaction: files of one size class are merged into the next, so that a table of n rows
-//! has a number of files that grows with log n.
+//! has a number of files that grows with log n, and beyond the last class with n over a million.
 //!
-//! It runs between epochs on rows that are in memory, and is decided with the next epoch.
+//! It says what is due; merges are made beside the epochs (`merge`) and decided with the next one.
 
+use std::collections::BTreeMap;
+
+use super::merge::Merge;
 use super::table::Table;
 use crate::error::Result;
 
 /// Rows of the smallest class; each next one holds `merge_files` times more.
 const CLASS_ROWS: usize = 2048;
+/// Files of so many rows are not merged any more: what a merge holds in memory is bounded.
+const MERGED_ROWS_MAX: usize = 1 << 20;
 /// A file with more than this share of rows gone is rewritten, in percent.
 const GONE_PERCENT: usize = 50;
 /// Below this, a half-empty file costs nothing worth a rewrite.
 const REWRITE_ROWS_MIN: usize = 4096;
+/// A class of so many times the files that make a merge waits for one.
+const CROWDED: usize = 6;
 
 impl Table {
-    /// Merges what is due; answers how many files it took.
-    pub fn compact(&mut self, merge_files: usize, epoch: u64) -> Result<usize> {
-        let mut taken = 0;
-        let worn: Vec<u32> = self
-            .files
-            .iter()
-            .filter(|(_, f)| {
-                let rows = f.rows.num_rows();
-                rows >= REWRITE_ROWS_MIN && f.live_rows() * 100 < rows * (100 - GONE_PERCENT)
-            })
-            .map(|(n, _)| *n)
-            .collect();
-        for number in worn {
-            taken += 1;
-            self.merge(&[number], epoch)?;
+    /// The merge that is due, if one is.
+    pub fn due(&self, merge_files: usize, epoch: u64) -> Option<Merge> {
+        let worn = self.files.iter().find(|(_, f)| {
+            let rows = f.rows.num_rows();
+            rows >= REWRITE_ROWS_MIN && f.live_rows() * 100 < rows * (100 - GONE_PERCENT)
+        });
+        if let Some((number, _)) = worn {
+            return Some(self.merge_of(&[*number], epoch));
         }
-        while let Some(numbers) = self.crowded_class(merge_files.max(2)) {
-            taken += numbers.len();
-            self.merge(&numbers, epoch)?;
-        }
-        Ok(taken)
+        let full = |numbers: &Vec<u32>| numbers.len() >= merge_files.max(2);
+        let due = self.classes(merge_files).into_values().find(full)?;
+        Some(self.merge_of(&due, epoch))
     }
 
-    fn crowded_class(&self, merge_files: usize) -> Option<Vec<u32>> {
-        let mut classes: std::collections::BTreeMap<u32, Vec<u32>> =
-            std::collections::BTreeMap::new();
+    /// Whether merges have fallen far behind.
+    pub fn is_crowded(&self, merge_files: usize) -> bool {
+        let most = merge_files.max(2) * CROWDED;
+        self.files.len() >= most && self.classes(merge_files).values().any(|c| c.len() >= most)
+    }
+
+    /// Files by size class.
+    fn classes(&self, merge_files: usize) -> BTreeMap<u32, Vec<u32>> {
+        let mut classes: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
         for (number, file) in &self.files {
-            let class = (file.live_rows() / CLASS_ROWS).max(1).ilog(merge_files);
-            classes.entry(class).or_default().push(*number);
+            let rows = file.live_rows();
+            if rows < MERGED_ROWS_MAX {
+                let class = (rows / CLASS_ROWS).max(1).ilog(merge_files.max(2));
+                classes.entry(class).or_default().push(*number);
+            }
         }
-        classes.into_values().find(|numbers| numbers.len() >= merge_files)
+        classes
+    }
+
+    /// Merges all that is due, at once; answers how many merges that were.
+    pub fn compact(&mut self, merge_files: usize, epoch: u64) -> Result<usize> {
+        let mut merges = 0;
+        while let Some(merge) = self.due(merge_files, epoch) {
+            merges += 1;
+            self.install(merge.run()?)?;
+        }
+        Ok(merges)
     }
 }

@@ -1,9 +1,18 @@
-//! Where rows lie: a row's identity to its places, in memory.
+//! Where rows lie: a row's identity to its places.
 //!
-//! A table may hold exact duplicates, so an identity may have several places. Derived: it is built
-//! when a table is loaded and never stored.
+//! A table may hold exact duplicates, so an identity may have several places. Rows of small files,
+//! which come and are merged all the time, stand in one hash table; a large file has an index of its
+//! own, which is smaller, is merged with it and may lie on disk. Derived: built when a table is
+//! loaded and never stored.
+
+use std::sync::Arc;
 
 use hashbrown::HashTable;
+
+use super::file::{LiveFile, OWN_INDEX_ROWS};
+use super::keys::KeyIndex;
+use super::table::Table;
+use crate::error::{Error, Result};
 
 /// A row's place: the file's number within the table, and the physical row in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -21,7 +30,7 @@ struct Entry {
     place: Place,
 }
 
-/// Identity to places.
+/// Identity to places: the living rows of small files.
 #[derive(Debug, Default)]
 pub struct RowIndex {
     entries: HashTable<Entry>,
@@ -49,37 +58,94 @@ impl RowIndex {
         self.entries.insert_unique(identity[1], Entry { identity, place }, |e| e.identity[1]);
     }
 
-    /// The first place of an identity.
-    pub fn first(&self, identity: u128) -> Option<Place> {
-        let identity = halves(identity);
-        self.entries.find(identity[1], |e| e.identity == identity).map(|e| e.place)
-    }
-
     /// Every place of an identity.
-    pub fn places(&self, identity: u128) -> Vec<Place> {
+    pub fn places(&self, identity: u128) -> impl Iterator<Item = Place> {
         let identity = halves(identity);
         let found = self.entries.iter_hash(identity[1]);
-        found.filter(|e| e.identity == identity).map(|e| e.place).collect()
+        found.filter(move |e| e.identity == identity).map(|e| e.place)
     }
 
-    /// Takes one copy of an identity out.
-    pub fn take(&mut self, identity: u128) -> Option<Place> {
+    /// Takes a row out.
+    pub fn remove(&mut self, identity: u128, place: Place) {
         let identity = halves(identity);
-        let found = self.entries.find_entry(identity[1], |e| e.identity == identity).ok()?;
-        Some(found.remove().0.place)
-    }
-
-    /// Points a row that was rewritten to its new place.
-    pub fn repoint(&mut self, identity: u128, from: Place, to: Place) {
-        let identity = halves(identity);
-        let same = |e: &Entry| e.identity == identity && e.place == from;
-        if let Some(entry) = self.entries.find_mut(identity[1], same) {
-            entry.place = to;
+        let same = |e: &Entry| e.identity == identity && e.place == place;
+        if let Ok(found) = self.entries.find_entry(identity[1], same) {
+            found.remove();
         }
     }
 
     /// Room for so many more rows.
     pub fn reserve(&mut self, rows: usize) {
         self.entries.reserve(rows, |e| e.identity[1]);
+    }
+
+    /// Bytes on the heap.
+    pub fn heap_bytes(&self) -> usize {
+        self.entries.capacity() * (size_of::<Entry>() + 1)
+    }
+}
+
+impl Table {
+    /// The first place of an identity.
+    pub(super) fn first(&self, identity: u128) -> Option<Place> {
+        let small = self.index.places(identity).next();
+        small.or_else(|| self.in_large(identity).next())
+    }
+
+    /// Every place of an identity.
+    pub(super) fn places(&self, identity: u128) -> Vec<Place> {
+        self.index.places(identity).chain(self.in_large(identity)).collect()
+    }
+
+    /// Living rows of an identity in files that have their own index.
+    fn in_large(&self, identity: u128) -> impl Iterator<Item = Place> {
+        self.own_index.iter().flat_map(move |number| {
+            let file = self.files.get(number);
+            let index = file.and_then(|file| file.identities.as_deref());
+            let rows = index.map_or(&[] as &[u32], |index| index.of_identity(identity));
+            let living = rows.iter().filter(move |r| file.is_some_and(|f| !f.gone.contains(**r)));
+            living.map(move |row| Place { file: *number, row: *row })
+        })
+    }
+
+    /// Marks one row of an identity as gone; answers where it lay.
+    pub(super) fn forget(&mut self, identity: u128) -> Option<Place> {
+        let place = self.first(identity)?;
+        let file = self.files.get_mut(&place.file)?;
+        file.gone.insert(place.row);
+        file.touch(self.epoch);
+        if file.identities.is_none() {
+            self.index.remove(identity, place);
+        }
+        Some(place)
+    }
+
+    /// Takes a file in whose rows have these identities.
+    pub(super) fn take_file(&mut self, file: LiveFile, identities: &[u128]) -> Result<()> {
+        let number = self.next_file;
+        self.next_file += 1;
+        self.files.insert(number, file);
+        self.index_file(number, identities)
+    }
+
+    /// Makes the living rows of a file findable.
+    pub(super) fn index_file(&mut self, number: u32, identities: &[u128]) -> Result<()> {
+        let Some(file) = self.files.get_mut(&number) else { return Ok(()) };
+        if u32::try_from(identities.len()).is_err() {
+            return Err(Error::bug("a file over 2^32 rows"));
+        }
+        file.touch(self.epoch);
+        if identities.len() >= OWN_INDEX_ROWS {
+            file.identities = Some(Arc::new(KeyIndex::of_identities(identities)));
+            self.own_index.push(number);
+            return Ok(());
+        }
+        self.index.reserve(file.live_rows());
+        for row in file.living_rows() {
+            if let Some(identity) = identities.get(row as usize) {
+                self.index.insert(*identity, Place { file: number, row });
+            }
+        }
+        Ok(())
     }
 }

@@ -1,49 +1,88 @@
 //! Rows by key: for one file, the hashes of a key's values in order, and where each row lies.
 //!
 //! An index belongs to its file as the file's rows do: it is built when a key is first asked for,
-//! never changed, and dropped with the file; rows that are gone are left out by whoever looks. It is
-//! 12 bytes a row. It must never be the only place of anything.
+//! never changed, and dropped with the file; rows that are gone are left out by whoever looks. A merged
+//! file takes its indexes over from those it was merged from. It is 13 bytes a row, 21 with an order,
+//! on the heap or mapped like rows (`cold`). It must never be the only place of anything.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, UInt32Array, UInt64Array};
+use arrow::buffer::ScalarBuffer;
+use arrow::datatypes::{Int64Type, UInt32Type, UInt64Type};
 use freshet_sql::maintain::keys::KeyExprs;
 use freshet_sql::maintain::near::RangeKey;
+
+use super::cold::Cold;
+use crate::error::Result;
 
 /// The rows of one file in the order of their key's hash; an index with an order, then by that.
 #[derive(Debug)]
 pub struct KeyIndex {
-    hashes: Vec<u64>,
+    hashes: ScalarBuffer<u64>,
     /// Empty where the key has no order.
-    orders: Vec<i64>,
-    rows: Vec<u32>,
+    orders: ScalarBuffer<i64>,
+    rows: ScalarBuffer<u32>,
     /// Where the hashes begin whose top bits are at least this number.
     starts: Vec<u32>,
     shift: u32,
+    mapped: bool,
 }
 
 /// Hashes to a bucket, about.
 const PER_BUCKET: usize = 4;
+/// The new place of a row that a merge left behind.
+pub(super) const LEFT_BEHIND: u32 = u32::MAX;
 
 impl KeyIndex {
     /// Of a file's rows, gone ones too.
     pub fn new(by: &KeyExprs, rows: &RecordBatch) -> freshet_sql::error::Result<Self> {
-        let hashes = by.hashes(rows)?;
-        let mut order: Vec<(u64, u32)> = hashes.into_iter().zip(0..).collect();
-        order.sort_unstable();
-        let (hashes, rows) = order.into_iter().unzip();
-        Ok(Self::sorted(hashes, Vec::new(), rows))
+        Ok(Self::unordered(by.hashes(rows)?.into_iter().zip(0..).collect()))
     }
 
     /// Of a file's rows, ordered within each key.
     pub fn ordered(by: &RangeKey, rows: &RecordBatch) -> freshet_sql::error::Result<Self> {
-        let places = by.places(rows)?;
-        let mut order: Vec<((u64, i64), u32)> = places.into_iter().zip(0..).collect();
-        order.sort_unstable();
-        let rows = order.iter().map(|(_, row)| *row).collect();
-        let (hashes, orders) = order.into_iter().map(|(place, _)| place).unzip();
-        Ok(Self::sorted(hashes, orders, rows))
+        Ok(Self::with_order(by.places(rows)?.into_iter().zip(0..).collect()))
+    }
+
+    /// Of a file's rows by identity: one half is the hash, the other the order.
+    pub(super) fn of_identities(identities: &[u128]) -> Self {
+        Self::with_order(identities.iter().map(|i| halves(*i)).zip(0..).collect())
+    }
+
+    /// Of several files' rows after a merge: each index with the new places of its rows.
+    pub(super) fn merged(parts: &[(&Self, &[u32])]) -> Self {
+        let has_order = parts.iter().all(|(index, _)| index.orders.len() == index.rows.len());
+        let moved = |places: &[u32], row: &u32| {
+            places.get(*row as usize).copied().filter(|place| *place != LEFT_BEHIND)
+        };
+        if !has_order {
+            let all = parts.iter().flat_map(|(index, places)| {
+                let rows = index.hashes.iter().zip(index.rows.iter());
+                rows.filter_map(|(hash, row)| Some((*hash, moved(places, row)?)))
+            });
+            return Self::unordered(all.collect());
+        }
+        let all = parts.iter().flat_map(|(index, places)| {
+            let rows = index.hashes.iter().zip(index.orders.iter()).zip(index.rows.iter());
+            rows.filter_map(|((hash, order), row)| Some(((*hash, *order), moved(places, row)?)))
+        });
+        Self::with_order(all.collect())
+    }
+
+    fn unordered(mut rows: Vec<(u64, u32)>) -> Self {
+        // Stable sorting finds the runs of a merge.
+        rows.sort();
+        let (hashes, rows): (Vec<u64>, Vec<u32>) = rows.into_iter().unzip();
+        Self::sorted(hashes, Vec::new(), rows)
+    }
+
+    fn with_order(mut rows: Vec<((u64, i64), u32)>) -> Self {
+        rows.sort();
+        let places: Vec<u32> = rows.iter().map(|(_, row)| *row).collect();
+        let (hashes, orders) = rows.into_iter().map(|(place, _)| place).unzip();
+        Self::sorted(hashes, orders, places)
     }
 
     fn sorted(hashes: Vec<u64>, orders: Vec<i64>, rows: Vec<u32>) -> Self {
@@ -57,7 +96,8 @@ impl KeyIndex {
             }
             starts.push(u32::try_from(at).unwrap_or(u32::MAX));
         }
-        Self { hashes, orders, rows, starts, shift }
+        let (hashes, orders, rows) = (hashes.into(), orders.into(), rows.into());
+        Self { hashes, orders, rows, starts, shift, mapped: false }
     }
 
     /// Where the rows of this hash begin and end.
@@ -83,6 +123,55 @@ impl KeyIndex {
     pub fn rows(&self, hash: u64) -> &[u32] {
         self.rows.get(self.span(hash)).unwrap_or_default()
     }
+
+    /// The rows of this identity, of an index of identities.
+    pub(super) fn of_identity(&self, identity: u128) -> &[u32] {
+        let (hash, order) = halves(identity);
+        self.rows_between(hash, (order, order))
+    }
+
+    /// Bytes on the heap.
+    pub(super) fn heap_bytes(&self) -> usize {
+        let entries = self.hashes.len() * 8 + self.orders.len() * 8 + self.rows.len() * 4;
+        self.starts.len() * 4 + if self.mapped { 0 } else { entries }
+    }
+
+    /// The same index, read from disk but for its buckets.
+    pub(super) fn cooled(self: &Arc<Self>, cold: &Cold) -> Result<Arc<Self>> {
+        if self.mapped { Ok(self.clone()) } else { self.moved(cold).map(Arc::new) }
+    }
+
+    fn moved(&self, cold: &Cold) -> Result<Self> {
+        let column = |values: ArrayRef, name: &'static str| (name, values);
+        let mut columns = vec![
+            column(Arc::new(UInt64Array::new(self.hashes.clone(), None)), "hash"),
+            column(Arc::new(UInt32Array::new(self.rows.clone(), None)), "row"),
+        ];
+        if !self.orders.is_empty() {
+            columns.push(column(Arc::new(Int64Array::new(self.orders.clone(), None)), "order"));
+        }
+        let moved = cold.moved(&RecordBatch::try_from_iter(columns)?)?;
+        let orders = moved.columns().get(2);
+        Ok(Self {
+            hashes: moved.column(0).as_primitive::<UInt64Type>().values().clone(),
+            rows: moved.column(1).as_primitive::<UInt32Type>().values().clone(),
+            orders: orders
+                .map(|o| o.as_primitive::<Int64Type>().values().clone())
+                .unwrap_or_default(),
+            starts: self.starts.clone(),
+            shift: self.shift,
+            mapped: true,
+        })
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "splitting a number in two keeps both halves"
+)]
+const fn halves(identity: u128) -> (u64, i64) {
+    ((identity >> 64) as u64, identity as u64 as i64)
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "a bucket's number is below 2^32")]
@@ -90,11 +179,18 @@ const fn bucket_of(hash: u64, shift: u32) -> usize {
     if shift >= 64 { 0 } else { (hash >> shift) as usize }
 }
 
-/// A file's indexes by the key's name.
+/// Indexes by the key's name.
+pub(super) type Named = BTreeMap<Arc<str>, Arc<KeyIndex>>;
+
+/// A file's indexes.
 #[derive(Debug, Default)]
-pub struct KeyIndexes(Mutex<BTreeMap<Arc<str>, Arc<KeyIndex>>>);
+pub struct KeyIndexes(Mutex<Named>);
 
 impl KeyIndexes {
+    pub(super) fn new(known: Named) -> Self {
+        Self(Mutex::new(known))
+    }
+
     /// The index of this name; built if it was not asked for before.
     pub(super) fn get(
         &self,
@@ -108,5 +204,25 @@ impl KeyIndexes {
         let index = Arc::new(build()?);
         known.insert(name.clone(), index.clone());
         Ok(index)
+    }
+
+    /// Those that there are now.
+    pub(super) fn all(&self) -> Named {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Bytes on the heap.
+    pub(super) fn heap_bytes(&self) -> usize {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.values().map(|index| index.heap_bytes()).sum()
+    }
+
+    /// Moves all to disk.
+    pub(super) fn cool(&self, cold: &Cold) -> Result<()> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for index in known.values_mut() {
+            *index = index.cooled(cold)?;
+        }
+        Ok(())
     }
 }

@@ -14,7 +14,9 @@ use super::commit::{DataChange, FileEntry, Identity};
 use super::parquet::decode;
 use super::ranges::Ranges;
 use super::store::Store;
-use super::table::{LiveFile, Table, TableSpec};
+use super::file::LiveFile;
+use super::room::Room;
+use super::table::{Table, TableSpec};
 use super::tables::Standing;
 use super::vector;
 use crate::error::{Error, Result};
@@ -76,25 +78,33 @@ pub async fn read(store: &Store, table: &str, version: Option<u64>) -> Result<Lo
 /// If it was written under other columns it comes back empty: its next entry says the new columns
 /// and removes the old files, and whoever asked makes its rows anew.
 pub async fn table(store: &Store, spec: TableSpec, version: u64) -> Result<Table> {
-    let mut table = unchecked(store, spec, version).await?;
+    let mut table = unchecked(store, spec, version, None).await?;
     table.ranges = Ranges::of(&table.scan()?, &table.hasher, &table.spec.digest)?;
     Ok(table)
 }
 
 /// The same as a decision says that it stands: its digests are those that were kept by the changes,
 /// which proofs compare.
-pub async fn standing(store: &Store, spec: TableSpec, at: &Standing) -> Result<Table> {
-    let Some(ranges) = at.ranges.as_deref().and_then(Ranges::decode) else {
-        return table(store, spec, at.version).await;
-    };
-    let mut table = unchecked(store, spec, at.version).await?;
-    if !table.is_restarted() {
-        table.ranges = ranges;
+pub async fn standing(
+    store: &Store,
+    spec: TableSpec,
+    at: &Standing,
+    room: Option<&Room>,
+) -> Result<Table> {
+    let mut table = unchecked(store, spec, at.version, room).await?;
+    match at.ranges.as_deref().and_then(Ranges::decode) {
+        Some(ranges) if !table.is_restarted() => table.ranges = ranges,
+        _ => table.ranges = Ranges::of(&table.scan()?, &table.hasher, &table.spec.digest)?,
     }
     Ok(table)
 }
 
-async fn unchecked(store: &Store, spec: TableSpec, version: u64) -> Result<Table> {
+async fn unchecked(
+    store: &Store,
+    spec: TableSpec,
+    version: u64,
+    room: Option<&Room>,
+) -> Result<Table> {
     let loaded = read(store, &spec.path, Some(version)).await?;
     let same = loaded.schema.fields() == spec.schema.fields();
     let mut table = Table::fresh(spec);
@@ -105,12 +115,17 @@ async fn unchecked(store: &Store, spec: TableSpec, version: u64) -> Result<Table
         return Ok(table);
     }
     for entry in loaded.files {
-        take_file(store, &mut table, entry).await?;
+        take_file(store, &mut table, entry, room).await?;
     }
     Ok(table)
 }
 
-async fn take_file(store: &Store, table: &mut Table, entry: FileEntry) -> Result<()> {
+async fn take_file(
+    store: &Store,
+    table: &mut Table,
+    entry: FileEntry,
+    room: Option<&Room>,
+) -> Result<()> {
     let path = format!("{}/{}", table.spec.path, entry.path);
     let body = store.get(&path).await?.ok_or_else(|| {
         Error::corrupt(format!("file \"{path}\" is named by the log and missing"))
@@ -129,7 +144,11 @@ async fn take_file(store: &Store, table: &mut Table, entry: FileEntry) -> Result
     file.size = entry.size;
     file.gone = gone;
     file.logged = Some(entry.vector);
-    table.take_file(file, &identities)
+    table.take_file(file, &identities)?;
+    match (room, table.files.last_entry()) {
+        (Some(room), Some(mut last)) => room.take_in(last.get_mut()),
+        _ => Ok(()),
+    }
 }
 
 /// delta-rs may answer in views or other units than files are written in.

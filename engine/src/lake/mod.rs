@@ -7,15 +7,18 @@
 
 pub mod append;
 pub mod changelog;
+pub mod cold;
 pub mod commit;
 pub mod compact;
 pub mod current;
 pub mod dead;
 pub mod dedupe;
+mod file;
 pub mod index;
 pub mod keys;
 pub mod layout;
 pub mod load;
+pub mod merge;
 pub mod moment;
 pub mod options;
 pub mod parquet;
@@ -23,6 +26,8 @@ pub mod pin;
 pub mod ranges;
 pub mod raw;
 pub mod read;
+pub mod room;
+pub mod stage;
 pub mod store;
 pub mod table;
 pub mod tables;

@@ -12,7 +12,8 @@ use freshet_sql::maintain::stored::{Stored, When};
 
 use super::index::Place;
 use super::keys::KeyIndex;
-use super::table::{LiveFile, Table};
+use super::file::LiveFile;
+use super::table::Table;
 use crate::error::Error;
 
 /// A table in an epoch: as it was before, and as it is with the epoch's change.
@@ -103,7 +104,11 @@ impl Moment<'_> {
                 continue;
             }
             let living = rows(file)?.into_iter().filter(|row| !file.gone.contains(*row));
+            let before = found.len();
             found.extend(living.map(|row| Place { file: *number, row }));
+            if found.len() > before {
+                file.touch(self.table.epoch);
+            }
         }
         Ok(found)
     }
@@ -132,8 +137,9 @@ fn pure(error: Error) -> freshet_sql::error::Error {
 }
 
 impl Table {
-    /// What comes from here on belongs to the next epoch.
-    pub fn begin_epoch(&mut self) {
+    /// What comes from here on belongs to this epoch.
+    pub fn begin_epoch(&mut self, epoch: u64) {
+        self.epoch = epoch;
         self.first_new_file = self.next_file;
     }
 
@@ -175,7 +181,7 @@ impl Table {
         let mut taken = hashbrown::HashSet::new();
         let mut places = Vec::with_capacity(change.removed.num_rows());
         for identity in self.hasher.hashes(&change.removed)? {
-            let free = self.index.places(identity).into_iter().find(|place| taken.insert(*place));
+            let free = self.places(identity).into_iter().find(|place| taken.insert(*place));
             let Some(place) = free else { return Ok(None) };
             places.push(place);
         }

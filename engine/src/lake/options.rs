@@ -61,3 +61,42 @@ impl Options {
         }
     }
 }
+
+/// `[memory]` of the configuration.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Memory {
+    /// Bytes that the process holds at most, about; 0 is half of what the machine or container has.
+    pub bytes_max: u64,
+    /// Where rows lie that do not fit.
+    pub cold_dir: String,
+}
+
+/// What tables are given at least.
+const TABLES_BYTES_MIN: u64 = 16 << 20;
+
+impl Memory {
+    /// What tables may hold where so many bytes may wait between stations: a quarter of the rest is
+    /// left for the work of an epoch.
+    #[must_use]
+    pub fn for_tables(&self, waiting: u64) -> Self {
+        let rest = self.resolved().saturating_sub(waiting);
+        let bytes_max = (rest / 4 * 3).max(TABLES_BYTES_MIN);
+        Self { bytes_max, cold_dir: self.cold_dir.clone() }
+    }
+
+    /// The bound in bytes.
+    pub fn resolved(&self) -> u64 {
+        if self.bytes_max > 0 { self.bytes_max } else { available().map_or(u64::MAX, |all| all / 2) }
+    }
+}
+
+/// Memory of the machine, or of the container where that is less, as Linux says.
+fn available() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let machine = line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10;
+    let container = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
+    let container = container.and_then(|text| text.trim().parse::<u64>().ok());
+    Some(container.map_or(machine, |bytes| bytes.min(machine)))
+}

@@ -4,9 +4,9 @@
 
 use arrow::array::RecordBatch;
 
-use super::index::RowIndex;
 use super::ranges::Ranges;
-use super::table::{LiveFile, Table};
+use super::index::RowIndex;
+use super::table::Table;
 use crate::error::Result;
 
 impl Table {
@@ -14,9 +14,7 @@ impl Table {
     /// can be found by identity before [`Table::reindex`].
     pub fn pinned(&self) -> Self {
         let files = self.files.iter().filter(|(_, f)| f.live_rows() > 0).map(|(number, file)| {
-            let mut copy = LiveFile::new(file.path.clone(), file.rows.clone(), file.change);
-            copy.gone.clone_from(&file.gone);
-            (*number, copy)
+            (*number, file.pinned())
         });
         Self {
             files: files.collect(),
@@ -30,10 +28,16 @@ impl Table {
     /// Makes a pinned table's rows findable.
     pub fn reindex(&mut self) -> Result<()> {
         self.index = RowIndex::default();
-        let hashed =
-            self.files.iter().map(|(number, f)| Ok((*number, self.hasher.hashes(&f.rows)?)));
-        for (number, identities) in hashed.collect::<Result<Vec<_>>>()? {
-            self.index_file(number, &identities)?;
+        self.own_index.clear();
+        let numbers: Vec<u32> = self.files.keys().copied().collect();
+        for number in numbers {
+            let Some(file) = self.files.get(&number) else { continue };
+            if file.identities.is_some() {
+                self.own_index.push(number);
+            } else {
+                let identities = self.hasher.hashes(&file.rows)?;
+                self.index_file(number, &identities)?;
+            }
         }
         Ok(())
     }

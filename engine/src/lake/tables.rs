@@ -1,6 +1,7 @@
 //! All tables of a lake, as the running engine holds them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -10,7 +11,9 @@ use super::commit::Stamp;
 use super::dead;
 use super::layout;
 use super::store::Store;
-use super::table::{Table, Upload};
+use super::room::Room;
+use super::stage::{Upload, encode_all};
+use super::table::Table;
 use crate::error::Result;
 
 /// Objects in flight at a time.
@@ -38,6 +41,8 @@ pub struct Tables {
     pub models: BTreeMap<String, Table>,
     /// Records that could not be decoded.
     pub dead: AppendTable,
+    /// How much of them is held in memory; `None` is all.
+    pub room: Option<Arc<Room>>,
 }
 
 impl Default for Tables {
@@ -47,6 +52,7 @@ impl Default for Tables {
             source: BTreeMap::new(),
             models: BTreeMap::new(),
             dead: AppendTable::fresh(layout::DEAD_LETTERS.to_owned(), dead::schema(), None),
+            room: None,
         }
     }
 }
@@ -72,20 +78,40 @@ impl Tables {
         self.models.get(name).or_else(|| self.source.get(name))
     }
 
-    /// Merges files that are due in every table; what comes after belongs to this epoch.
+    /// What comes from here on belongs to this epoch.
+    pub fn begin_epoch(&mut self, epoch: u64) {
+        for table in self.relations_mut() {
+            table.begin_epoch(epoch);
+        }
+    }
+
+    /// Current rows and models.
+    pub fn relations(&self) -> impl Iterator<Item = &Table> {
+        self.source.values().chain(self.models.values())
+    }
+
+    /// The same, to change them.
+    pub fn relations_mut(&mut self) -> impl Iterator<Item = &mut Table> {
+        self.source.values_mut().chain(self.models.values_mut())
+    }
+
+    /// Merges files that are due in every table, at once.
     pub async fn compact(&mut self, store: &Store, merge_files: usize, epoch: u64) -> Result<()> {
-        for table in self.source.values_mut().chain(self.models.values_mut()) {
+        for table in self.relations_mut() {
             table.compact(merge_files, epoch)?;
-            table.begin_epoch();
         }
         for table in self.raw.values_mut().chain([&mut self.dead]) {
-            table.compact(store, merge_files, epoch).await?;
+            if let Some(merge) = table.due(merge_files, epoch) {
+                table.install(merge.run(store).await?);
+            }
         }
+        self.begin_epoch(epoch);
         Ok(())
     }
 
     /// The log entries of all tables that changed, and the files they name.
     pub fn stage(&mut self, stamp: Stamp) -> Result<(Vec<Entry>, Vec<Upload>)> {
+        encode_all(self.relations_mut())?;
         let mut entries = Vec::new();
         let mut uploads = Vec::new();
         let mut take = |table: &str, staged: Option<(u64, Bytes, Vec<Upload>)>| {
@@ -98,7 +124,7 @@ impl Tables {
             let staged = table.stage(stamp)?;
             take(table.path(), staged);
         }
-        for table in self.source.values_mut().chain(self.models.values_mut()) {
+        for table in self.relations_mut() {
             let staged = table.stage(stamp)?;
             take(table.path(), staged);
         }
@@ -115,7 +141,7 @@ impl Tables {
                 all.insert(table.path().to_owned(), standing);
             }
         }
-        for table in self.source.values().chain(self.models.values()) {
+        for table in self.relations() {
             if let Some(version) = table.version() {
                 let digest = Some(format!("{:016x}", table.digest()));
                 let ranges = Some(table.ranges().encode());

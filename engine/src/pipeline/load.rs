@@ -1,6 +1,7 @@
 //! Opening a lake: recover, read the tables, plan the project, and see what must be made anew.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use freshet_sql::project::Project;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -11,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::lake::append::AppendTable;
 use crate::lake::dedupe::Window;
 use crate::lake::parquet::decode;
+use crate::lake::room::Room;
 use crate::lake::store::Store;
 use crate::lake::table::{Table, TableSpec};
 use crate::lake::tables::{Standing, Tables};
@@ -37,17 +39,17 @@ pub async fn open(
     project: &Project,
     catalog: &Catalog,
     last: Option<&Decision>,
-    dedupe_events: usize,
+    (dedupe_events, room): (usize, Arc<Room>),
 ) -> Result<Opened> {
     let mut planned = Planned::new(project, &catalog.columns()).await?;
     take_imports(store, &mut planned).await?;
     let standing = last.map(|d| d.tables.clone()).unwrap_or_default();
     let version = |path: &str| standing.get(path).map(|s| s.version);
-    let mut tables = Tables::default();
+    let mut tables = Tables { room: Some(room.clone()), ..Tables::default() };
     let mut stale_sources = BTreeSet::new();
     let sources = catalog.iter().map(|(_, source)| source.spec());
     let models = planned.models.iter().map(|model| model.spec.clone());
-    let mut loaded = load_tables(store, sources.chain(models), &standing).await?;
+    let mut loaded = load_tables(store, sources.chain(models), &standing, &room).await?;
     for (_, source) in catalog.iter() {
         let spec = source.spec();
         let table = loaded.remove(&spec.path).unwrap_or_else(|| Table::fresh(spec.clone()));
@@ -101,12 +103,14 @@ async fn load_tables(
     store: &Store,
     specs: impl Iterator<Item = TableSpec>,
     standing: &BTreeMap<String, Standing>,
+    room: &Arc<Room>,
 ) -> Result<BTreeMap<String, Table>> {
     let known = specs.filter_map(|spec| Some((spec.clone(), standing.get(&spec.path)?.clone())));
     let known: Vec<(TableSpec, Standing)> = known.collect();
     let load = |(spec, at): (TableSpec, Standing)| {
-        let store = store.clone();
-        let task = tokio::spawn(async move { load::standing(&store, spec, &at).await });
+        let (store, room) = (store.clone(), room.clone());
+        let task =
+            tokio::spawn(async move { load::standing(&store, spec, &at, Some(&room)).await });
         async move { task.await.map_err(|_| Error::bug("loading a table ended in a panic"))? }
     };
     let tables: Vec<Table> =

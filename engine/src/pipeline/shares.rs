@@ -19,8 +19,10 @@ pub enum Share {
     Starved,
     /// Putting records in order and cutting epochs.
     Cut,
-    /// Merging files.
+    /// Putting merged files in.
     Compact,
+    /// Merging files beside the epochs.
+    Merge,
     /// Raw events as rows and files.
     Raw,
     /// Rows decoded, deduplicated and worked into the current ones.
@@ -38,13 +40,14 @@ pub enum Share {
 }
 
 /// Every share, in the order of the line.
-pub const ALL: [Share; 13] = [
+pub const ALL: [Share; 14] = [
     Share::Poll,
     Share::Parse,
     Share::HeldBack,
     Share::Starved,
     Share::Cut,
     Share::Compact,
+    Share::Merge,
     Share::Raw,
     Share::Current,
     Share::Transform,
@@ -66,6 +69,7 @@ impl Share {
             Self::Starved => "starved",
             Self::Cut => "cut",
             Self::Compact => "compact",
+            Self::Merge => "merge",
             Self::Raw => "raw",
             Self::Current => "current",
             Self::Transform => "transform",

@@ -4,7 +4,6 @@
 //! brings in what is read and drops what is not, so that they hold no memory of their own. It must
 //! never write to a file again once it is mapped.
 
-use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
@@ -12,6 +11,7 @@ use bytes::Bytes;
 use memmap2::Mmap;
 
 use crate::error::{Error, Result};
+use crate::lake::cold::{map, system_folder};
 
 /// Where contents go, and how much went there.
 #[derive(Debug)]
@@ -60,20 +60,6 @@ impl Spill {
         }
         map(&out.into_inner()?)
     }
-}
-
-/// What `TMPDIR` names, else `/var/tmp`: `/tmp` often lies in memory.
-fn system_folder() -> PathBuf {
-    let on_disk = PathBuf::from("/var/tmp");
-    let named = std::env::var_os("TMPDIR").is_some();
-    if !named && on_disk.is_dir() { on_disk } else { std::env::temp_dir() }
-}
-
-#[expect(unsafe_code, reason = "a mapping is unsound only where its file changes: see below")]
-fn map(file: &File) -> std::io::Result<Mmap> {
-    // SAFETY: the file has no name, this is the only handle on it, and it is closed unwritten after
-    // this call: nobody can change or shorten what is mapped.
-    unsafe { Mmap::map(file) }
 }
 
 #[cfg(test)]

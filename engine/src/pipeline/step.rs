@@ -43,7 +43,8 @@ impl Pipeline {
         let before = self.last.as_ref().map_or(i64::MIN, |d| d.time_us);
         let time_us = self.clock.now_us().max(before);
         let since = Instant::now();
-        self.tables.compact(&self.store, self.lake.merge_files, number).await?;
+        self.compacting.take(&self.store, &mut self.tables, number).await?;
+        self.tables.make_room()?;
         shares::add(Share::Compact, since);
         let tables = by_table(&epoch.changes);
         let before_us = if before == i64::MIN { time_us } else { before };
@@ -262,6 +263,7 @@ impl Pipeline {
             tests: output.tests,
             changes,
             totals: self.totals,
+            held: self.tables.held(),
         })
     }
 

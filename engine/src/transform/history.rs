@@ -187,6 +187,7 @@ async fn events_of(
     relation: &LiveTable,
     images: &SourceImages,
 ) -> Result<(RecordBatch, Vec<Event>, RecordBatch)> {
+    let _alone = relation.alone().await;
     relation.set(vec![images.rows.clone()]);
     let keys = session.run(&queries.keys).await?;
     let living = images.facts.iter().enumerate().filter(|(_, f)| !f.2).map(|(i, _)| i as u64);

@@ -18,7 +18,8 @@ use crate::error::{Error, Result};
 use crate::lake::layout;
 use crate::lake::parquet::{Effort, encode};
 use crate::lake::ranges::range_of;
-use crate::lake::table::{Table, Upload};
+use crate::lake::stage::Upload;
+use crate::lake::table::Table;
 use crate::lake::tables::Tables;
 
 /// What a recompute said of one table.

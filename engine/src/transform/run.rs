@@ -13,6 +13,7 @@ use super::plan::{Planned, PlannedModel};
 use super::report::{Mode, ModelReport, TestReport};
 use super::tests;
 use super::view::{Changes, View};
+use crate::cores;
 use crate::error::{Error, Result};
 use crate::lake::table::Table;
 use crate::lake::tables::Tables;
@@ -39,6 +40,9 @@ pub struct Input {
     /// Verdicts of the epoch before.
     pub verdicts: Vec<TestReport>,
 }
+
+/// A model's change, and how it was come by.
+type Applied = (ChangeBatch, ModelReport);
 
 /// What the models made of it.
 #[derive(Debug, Default)]
@@ -70,43 +74,96 @@ impl Made {
 }
 
 impl Planned {
-    /// Brings every model up to date, in graph order.
+    /// Brings every model up to date: level by level, the models of one side by side.
     pub async fn run(&self, tables: &mut Tables, input: &Input) -> Result<Output> {
         self.session.set_time(input.time_us);
-        let mut output = Output::default();
+        let mut changes = Changes::new();
         for model in &self.models {
             own_table(tables, model);
         }
-        for model in &self.models {
-            let started = Instant::now();
-            let view = View::new(tables, &model.inputs, [&input.changes, &output.changes]);
-            let rows_in = view.changed_rows();
-            let made = self.model(model, tables, &view, input).await;
-            let made = made.map_err(|e| at_model(model, e))?;
-            let table = own_table(tables, model);
-            let changed = made.change.as_ref().map_or(0, ChangeBatch::len) as u64;
-            if let Some(change) = made.change.filter(|c| !c.is_empty()) {
-                table.apply(&change, input.epoch)?;
-                output.changes.insert(model.name.clone(), change);
+        let mut reports: Vec<(usize, ModelReport)> = Vec::with_capacity(self.models.len());
+        for level in self.levels() {
+            let made = {
+                let (tables, changes) = (&*tables, &changes);
+                cores::run(level, |at| {
+                    let model = &self.models[at];
+                    let made = self.report(model, tables, changes, input)?;
+                    Ok((at, made))
+                })?
+            };
+            let applied = self.apply(tables, made, input.epoch)?;
+            for (at, change, mut report) in applied {
+                let model = &self.models[at];
+                report.rows = stored(tables, model)?.rows() as u64;
+                if !change.is_empty() {
+                    changes.insert(model.name.clone(), change);
+                }
+                reports.push((at, report));
             }
-            output.models.push(ModelReport {
-                name: model.name.clone(),
-                layer: model.layer.clone(),
-                fingerprint: model.fingerprint.clone(),
-                mode: made.mode,
-                cost: Some(model.cost),
-                proved: None,
-                reason: made.reason,
-                rows: table.rows() as u64,
-                rows_in,
-                rows_read: made.rows_read,
-                changed,
-                micros: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
-                audit: model.lineage.audit.clone(),
-            });
         }
-        output.tests = tests::run(self, tables, input, &output.changes).await?;
-        Ok(output)
+        reports.sort_by_key(|(at, _)| *at);
+        let models = reports.into_iter().map(|(_, report)| report).collect();
+        let tests = tests::run(self, tables, input, &changes)?;
+        Ok(Output { models, tests, changes })
+    }
+
+    /// Models by level: each reads only those of levels before its own.
+    fn levels(&self) -> Vec<Vec<usize>> {
+        let mut level_of: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut levels: Vec<Vec<usize>> = Vec::new();
+        for (at, model) in self.models.iter().enumerate() {
+            let above = model.inputs.iter().filter_map(|i| level_of.get(i.name()));
+            let level = above.max().map_or(0, |level| level + 1);
+            level_of.insert(&model.name, level);
+            levels.resize_with(levels.len().max(level + 1), Vec::new);
+            levels[level].push(at);
+        }
+        levels
+    }
+
+    /// One model's change, and how it was come by.
+    fn report(
+        &self,
+        model: &PlannedModel,
+        tables: &Tables,
+        changes: &Changes,
+        input: &Input,
+    ) -> Result<(ChangeBatch, ModelReport)> {
+        let started = Instant::now();
+        let view = View::new(tables, &model.inputs, [&input.changes, changes]);
+        let made = cores::wait_for(self.model(model, tables, &view, input))?;
+        let made = made.map_err(|e| at_model(model, e))?;
+        let change = made.change.unwrap_or_else(|| ChangeBatch::empty(model.spec.schema.clone()));
+        let report = ModelReport {
+            name: model.name.clone(),
+            layer: model.layer.clone(),
+            fingerprint: model.fingerprint.clone(),
+            mode: made.mode,
+            cost: Some(model.cost),
+            proved: None,
+            reason: made.reason,
+            rows: 0,
+            rows_in: view.changed_rows(),
+            rows_read: made.rows_read,
+            changed: change.len() as u64,
+            micros: micros(started),
+            audit: model.lineage.audit.clone(),
+        };
+        Ok((change, report))
+    }
+
+    /// Takes changes into their tables, side by side.
+    fn apply(&self, tables: &mut Tables, made: Vec<(usize, Applied)>, epoch: u64) -> Result<Vec<(usize, ChangeBatch, ModelReport)>> {
+        let mut made: BTreeMap<&str, (usize, Applied)> =
+            made.into_iter().map(|(at, m)| (self.models[at].name.as_str(), (at, m))).collect();
+        let own = tables.models.iter_mut();
+        let work = own.filter_map(|(name, table)| Some((table, made.remove(name.as_str())?)));
+        cores::run(work.collect(), |(table, (at, (change, mut report)))| {
+            let started = Instant::now();
+            table.apply(&change, epoch)?;
+            report.micros += micros(started);
+            Ok((at, change, report))
+        })
     }
 
     async fn model(
@@ -160,7 +217,7 @@ impl Planned {
         let names = || model.inputs.iter().map(|i| i.name());
         self.fill(tables, names())?;
         let fresh = self.session.run(&model.query).await;
-        self.empty(names());
+        self.empty(tables, names());
         Ok(fresh?)
     }
 
@@ -168,18 +225,24 @@ impl Planned {
     pub fn fill<'n>(&self, tables: &Tables, names: impl Iterator<Item = &'n str>) -> Result<()> {
         for name in names {
             if let (Some(live), Some(table)) = (self.live(name), tables.relation(name)) {
-                live.set(table.scan()?);
+                live.hold(|| table.scan())?;
             }
         }
         Ok(())
     }
 
     /// Takes the rows out again: nothing but a run needs them there.
-    pub fn empty<'n>(&self, names: impl Iterator<Item = &'n str>) {
-        for live in names.filter_map(|name| self.live(name)) {
-            live.set(Vec::new());
+    pub fn empty<'n>(&self, tables: &Tables, names: impl Iterator<Item = &'n str>) {
+        for name in names {
+            if let (Some(live), Some(_)) = (self.live(name), tables.relation(name)) {
+                live.release();
+            }
         }
     }
+}
+
+fn micros(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
 }
 
 fn own_table<'t>(tables: &'t mut Tables, model: &PlannedModel) -> &'t mut Table {

@@ -3,6 +3,7 @@
 //! A failing test does not stop the epoch: the tables still equal their models. It holds back what
 //! is published, and `catch-up` exits 1. Only the number of failing rows is kept, never the rows.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use freshet_sql::project::datatest::Severity;
@@ -13,49 +14,61 @@ use super::plan::{Planned, PlannedTest};
 use super::report::{TestReport, Verdict};
 use super::run::Input;
 use super::view::{Changes, View};
+use crate::cores;
 use crate::error::Result;
 use crate::lake::tables::Tables;
 
-/// Brings every verdict up to date; those of tests that read nothing changed stay.
-pub async fn run(
+/// Brings every verdict up to date, side by side; those of tests that read nothing changed stay.
+pub fn run(
     planned: &Planned,
     tables: &Tables,
     input: &Input,
     changes: &Changes,
 ) -> Result<Vec<TestReport>> {
-    let mut reports = Vec::with_capacity(planned.tests.len());
-    for test in &planned.tests {
-        let view = View::new(tables, &test.inputs, [&input.changes, changes]);
-        let known = input.verdicts.iter().find(|r| r.name == test.name);
+    let known: BTreeMap<&str, &TestReport> =
+        input.verdicts.iter().map(|report| (report.name.as_str(), report)).collect();
+    cores::run(planned.tests.iter().collect(), |test: &PlannedTest| {
+        let known = known.get(test.name.as_str()).copied();
         let known = known.filter(|r| r.fingerprint == test.fingerprint);
-        let started = Instant::now();
+        let view = View::new(tables, &test.inputs, [&input.changes, changes]);
         // A test of a model that was made anew counts from nothing, if the model changed or not.
         let made_anew = test.inputs.iter().any(|i| input.forced.contains(i.name()));
-        let failures = match known {
-            Some(known) if !made_anew => {
-                if view.changed_rows() == 0 && !test.by_time {
-                    reports.push(TestReport { micros: 0, ..known.clone() });
-                    continue;
-                }
-                followed(planned, tables, test, &view, (known.failures, input.before_us)).await?
-            }
-            _ => counted(planned, tables, test, &view).await?,
-        };
-        let status = match (failures, test.severity) {
-            (0, _) => Verdict::Pass,
-            (_, Severity::Warn) => Verdict::Warn,
-            (_, Severity::Error) => Verdict::Fail,
-        };
-        reports.push(TestReport {
-            name: test.name.clone(),
-            model: test.model.clone(),
-            status,
-            failures,
-            fingerprint: test.fingerprint.clone(),
-            micros: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
-        });
-    }
-    Ok(reports)
+        let known = known.filter(|_| !made_anew);
+        if let Some(known) = known
+            && view.changed_rows() == 0
+            && !test.by_time
+        {
+            return Ok(TestReport { micros: 0, ..known.clone() });
+        }
+        cores::wait_for(verdict(planned, tables, test, &view, (known, input.before_us)))?
+    })
+}
+
+async fn verdict(
+    planned: &Planned,
+    tables: &Tables,
+    test: &PlannedTest,
+    view: &View<'_>,
+    (known, before_us): (Option<&TestReport>, i64),
+) -> Result<TestReport> {
+    let started = Instant::now();
+    let failures = match known {
+        Some(known) => followed(planned, tables, test, view, (known.failures, before_us)).await?,
+        None => counted(planned, tables, test, view).await?,
+    };
+    let status = match (failures, test.severity) {
+        (0, _) => Verdict::Pass,
+        (_, Severity::Warn) => Verdict::Warn,
+        (_, Severity::Error) => Verdict::Fail,
+    };
+    Ok(TestReport {
+        name: test.name.clone(),
+        model: test.model.clone(),
+        status,
+        failures,
+        fingerprint: test.fingerprint.clone(),
+        micros: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+    })
 }
 
 /// Failing rows after the epoch, from those before it.
@@ -94,7 +107,7 @@ pub async fn counted(
         let names = || test.inputs.iter().map(|i| i.name());
         planned.fill(tables, names())?;
         let rows = planned.session.run(&test.query).await;
-        planned.empty(names());
+        planned.empty(tables, names());
         rows?
     };
     Ok(rows.iter().map(|b| b.num_rows() as u64).sum())

@@ -98,18 +98,13 @@ impl<'a> Run<'a> {
         Self { remembers: false, ..Self::new(plan, session, relations, (now, now), u64::MAX) }
     }
 
-    /// Something at the time of a moment; the clock says this epoch's again when it is done.
+    /// Something at the time of a moment.
     pub fn at_time<T>(
         &self,
         when: When,
         then: impl FnOnce() -> Result<T, Stop>,
     ) -> Result<T, Stop> {
-        if when == When::Before {
-            self.session.set_time(self.times.0);
-        }
-        let made = then();
-        self.session.set_time(self.times.1);
-        made
+        if when == When::Before { self.session.at_time(self.times.0, then) } else { then() }
     }
 
     /// Whether partials of groups may be used.

@@ -3,6 +3,7 @@
 //! DataFusion folds its own `now()` into a constant while planning; a model is planned once and run
 //! at every epoch, so these stay calls. They must never read the machine's clock.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -21,6 +22,11 @@ const NAMES: [(&str, &[&str], Kind); 3] = [
     ("current_date", &["today"], Kind::Day),
 ];
 
+thread_local! {
+    /// The time of what this thread runs, where that is not the epoch's.
+    static ELSEWHEN: Cell<Option<i64>> = const { Cell::new(None) };
+}
+
 /// The time that all three functions answer.
 #[derive(Debug, Clone, Default)]
 pub struct EpochClock(Arc<AtomicI64>);
@@ -33,7 +39,15 @@ impl EpochClock {
 
     /// Microseconds since 1970 UTC.
     pub fn get(&self) -> i64 {
-        self.0.load(Ordering::Relaxed)
+        ELSEWHEN.get().unwrap_or_else(|| self.0.load(Ordering::Relaxed))
+    }
+
+    /// Runs something at another time: for this thread alone, since models run side by side.
+    pub fn at<T>(&self, epoch_us: i64, then: impl FnOnce() -> T) -> T {
+        let before = ELSEWHEN.replace(Some(epoch_us));
+        let made = then();
+        ELSEWHEN.set(before);
+        made
     }
 
     /// Puts the three functions in place of DataFusion's own.

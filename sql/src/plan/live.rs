@@ -1,7 +1,7 @@
 //! A relation whose rows change between runs while plans that scan it are kept.
 //!
-//! Rows are swapped whole, between epochs of one model run: a running query keeps what it started
-//! with, so it never sees half a change.
+//! Rows are swapped whole: a running query keeps what it started with, so it never sees half a change.
+//! Several queries may read the same rows side by side: the last one to leave takes them out.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -15,17 +15,25 @@ use datafusion::physical_plan::ExecutionPlan;
 
 type Rows = Arc<Vec<RecordBatch>>;
 
+/// Rows, and how many queries hold them there.
+#[derive(Debug, Default)]
+struct Held {
+    rows: Rows,
+    holders: usize,
+}
+
 /// A handle on the relation: clones share the rows.
 #[derive(Debug, Clone)]
 pub struct LiveTable {
     schema: SchemaRef,
-    rows: Arc<RwLock<Rows>>,
+    held: Arc<RwLock<Held>>,
+    alone: Arc<futures::lock::Mutex<()>>,
 }
 
 impl LiveTable {
     /// An empty relation of this schema.
     pub fn new(schema: SchemaRef) -> Self {
-        Self { schema, rows: Arc::default() }
+        Self { schema, held: Arc::default(), alone: Arc::default() }
     }
 
     /// The relation's columns.
@@ -35,12 +43,39 @@ impl LiveTable {
 
     /// Replaces all rows; the batches must have the relation's schema.
     pub fn set(&self, batches: Vec<RecordBatch>) {
-        *self.rows.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(batches);
+        self.held.write().unwrap_or_else(PoisonError::into_inner).rows = Arc::new(batches);
+    }
+
+    /// Puts rows there until every holder has released them; holders must mean the same rows.
+    pub fn hold<E>(
+        &self,
+        batches: impl FnOnce() -> std::result::Result<Vec<RecordBatch>, E>,
+    ) -> std::result::Result<(), E> {
+        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        if held.holders == 0 {
+            held.rows = Arc::new(batches()?);
+        }
+        held.holders += 1;
+        Ok(())
+    }
+
+    /// The end of a [`LiveTable::hold`].
+    pub fn release(&self) {
+        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        held.holders = held.holders.saturating_sub(1);
+        if held.holders == 0 {
+            held.rows = Rows::default();
+        }
+    }
+
+    /// Waits until nobody else is alone with it: for rows that each user sets anew.
+    pub async fn alone(&self) -> futures::lock::MutexGuard<'_, ()> {
+        self.alone.lock().await
     }
 
     /// What it holds now.
     pub fn rows(&self) -> Rows {
-        self.rows.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.held.read().unwrap_or_else(PoisonError::into_inner).rows.clone()
     }
 }
 

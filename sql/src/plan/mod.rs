@@ -41,6 +41,8 @@ const BATCH_ROWS: usize = 8192;
 pub struct Session {
     context: SessionContext,
     clock: EpochClock,
+    /// What kept plans run in: made once, since it copies every function's name.
+    task: Arc<TaskContext>,
 }
 
 /// A query that was planned once: run it at every epoch.
@@ -87,12 +89,18 @@ impl Session {
         let clock = EpochClock::default();
         clock.register(&context);
         refuse::register(&context);
-        Ok(Self { context, clock })
+        let task = context.task_ctx();
+        Ok(Self { context, clock, task })
     }
 
     /// Sets what `current_timestamp` answers: microseconds since 1970 UTC.
     pub fn set_time(&self, epoch_us: i64) {
         self.clock.set(epoch_us);
+    }
+
+    /// Runs something at another time, on this thread alone.
+    pub fn at_time<T>(&self, epoch_us: i64, then: impl FnOnce() -> T) -> T {
+        self.clock.at(epoch_us, then)
     }
 
     /// What `current_timestamp` answers.
@@ -199,7 +207,7 @@ impl Session {
 
     /// What a plan runs in.
     pub(crate) fn task(&self) -> Arc<TaskContext> {
-        self.context.task_ctx()
+        self.task.clone()
     }
 
     /// The physical plan of an optimized one.

@@ -118,6 +118,10 @@ pub struct EpochBench {
     /// Epochs before them that are not
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub warm_up: u64,
+    /// What the process may hold, MiB: the rest of the tables lies on disk [default: half of what
+    /// there is]
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..))]
+    pub memory_mib: Option<u64>,
     /// The folder that lakes are made in [default: the system's temporary one]
     #[arg(long, value_name = "DIR")]
     pub folder: Option<PathBuf>,

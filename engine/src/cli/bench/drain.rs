@@ -89,6 +89,7 @@ async fn drain(
             envelope: envelope::options::Options::default(),
             proof: crate::transform::options::ProofOptions { share_percent: 0 },
             checkpoint: checkpoint::options::Options::default(),
+            memory: crate::lake::options::Memory::default(),
             clock: Arc::new(SystemClock),
         },
         epoch: bounds,

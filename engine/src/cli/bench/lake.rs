@@ -28,7 +28,9 @@ use crate::error::{Error, Result};
 use crate::lake::commit::Stamp;
 use crate::lake::options::Options as LakeOptions;
 use crate::lake::store::Store;
-use crate::lake::table::{Table, Upload};
+use crate::lake::room::Held;
+use crate::lake::stage::Upload;
+use crate::lake::table::Table;
 use crate::lake::tables::{Tables, upload};
 use crate::lake::{layout, load};
 use crate::pipeline::tending::Tending;
@@ -205,6 +207,7 @@ impl<'o> Bench<'o> {
             tests: Vec::new(),
             changes: Vec::new(),
             totals: Totals::default(),
+            held: Held::default(),
         }
     }
 

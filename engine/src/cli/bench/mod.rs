@@ -11,6 +11,7 @@ pub mod epoch;
 mod fill;
 pub mod lake;
 pub mod life;
+mod measured;
 mod memory;
 pub mod publish;
 mod scatter;

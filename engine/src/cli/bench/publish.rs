@@ -64,6 +64,7 @@ async fn pushes(options: &PublishBench, folder: &std::path::Path) -> Result<Meas
             envelope: envelope::options::Options::default(),
             proof: crate::transform::options::ProofOptions { share_percent: 0 },
             checkpoint: checkpoint::options::Options::default(),
+            memory: crate::lake::options::Memory::default(),
             clock: Arc::new(SystemClock),
         },
     )

@@ -110,6 +110,7 @@ async fn run_line(
             envelope: envelope::options::Options::default(),
             proof: crate::transform::options::ProofOptions::default(),
             checkpoint: checkpoint::options::Options::default(),
+            memory: crate::lake::options::Memory::default(),
             clock: Arc::new(SystemClock) as Arc<dyn Clock>,
         },
         epoch: epoch::Options { idle_partition_ms: 2000, ..epoch::Options::default() },

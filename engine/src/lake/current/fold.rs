@@ -91,7 +91,7 @@ impl<'t> Fold<'t> {
         if let Some(row) = self.now.get(&key) {
             return *row;
         }
-        let place = self.stored.index.first(key);
+        let place = self.stored.first(key);
         self.before.insert(key, place);
         let row = if self.truncated { None } else { place.map(Row::Stored) };
         self.now.insert(key, row);
@@ -140,7 +140,7 @@ impl<'t> Fold<'t> {
             let old = self.keys[item.moved_from?];
             match self.now.get(&old) {
                 Some(row) => row.or_else(|| self.gone.get(&old).copied()),
-                None => self.stored.index.first(old).map(Row::Stored),
+                None => self.stored.first(old).map(Row::Stored),
             }
         });
         for column in item.gaps.unavailable.iter().chain(item.gaps.missing.iter()) {

@@ -1,0 +1,69 @@
+//! Work on every core: pieces of one epoch that do not need each other.
+//!
+//! It ends before the caller goes on, so that pieces may borrow what the caller holds. It must never
+//! be used for work that waits for a server.
+
+use std::sync::Mutex;
+
+use crate::error::{Error, Result};
+
+/// Does the work for each piece, and answers in their order; the first error ends it.
+pub fn run<T: Send, R: Send>(
+    pieces: Vec<T>,
+    work: impl Fn(T) -> Result<R> + Sync,
+) -> Result<Vec<R>> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let workers = cores.min(pieces.len());
+    if workers <= 1 && tokio::runtime::Handle::try_current().is_err() {
+        return pieces.into_iter().map(work).collect();
+    }
+    let queue = Mutex::new(pieces.into_iter().enumerate());
+    let next = || queue.lock().ok().and_then(|mut pieces| pieces.next());
+    let take = || {
+        let mut made = Vec::new();
+        while let Some((at, piece)) = next() {
+            made.push((at, work(piece)?));
+        }
+        Ok(made)
+    };
+    let mut made = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(take)).collect();
+        let mut all = Vec::new();
+        for thread in threads {
+            let made: Result<Vec<(usize, R)>> =
+                thread.join().map_err(|_| Error::bug("a piece of an epoch ended in a panic"))?;
+            all.extend(made?);
+        }
+        Ok::<_, Error>(all)
+    })?;
+    made.sort_by_key(|(at, _)| *at);
+    Ok(made.into_iter().map(|(_, made)| made).collect())
+}
+
+/// Waits for work that needs no server, within [`run`].
+pub fn wait_for<F: Future>(work: F) -> Result<F::Output> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .map_err(|e| Error::unavailable("cannot start a thread's runtime", e))?;
+    Ok(runtime.block_on(work))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_come_in_the_order_of_the_pieces() {
+        let made = run((0..100).collect(), |n: u32| wait_for(async move { n * 2 })).unwrap();
+        assert_eq!(made, (0..100).map(|n| n * 2).collect::<Vec<_>>());
+        assert_eq!(run(Vec::<u32>::new(), Ok).unwrap(), Vec::<u32>::new());
+    }
+
+    #[test]
+    fn an_error_or_a_panic_of_one_piece_is_the_answer() {
+        let fails = |n: u32| if n == 7 { Err(Error::bug("seven")) } else { Ok(n) };
+        assert!(run((0..20).collect(), fails).unwrap_err().to_string().contains("seven"));
+        let panics = |n: u32| if n == 7 { std::panic::panic_any(n) } else { Ok(n) };
+        assert!(run((0..20).collect(), panics).unwrap_err().to_string().contains("panic"));
+    }
+}

@@ -1,0 +1,120 @@
+//! Room in memory: which rows stay there, within one bound over all tables.
+//!
+//! Beyond the bound the files that were not used for longest are moved to the local disk, the
+//! largest first, with their indexes. They read alike from there, slower where the kernel has dropped
+//! their pages. It must never change what a table holds.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::cold::Cold;
+use super::file::LiveFile;
+use super::options::Memory;
+use super::table::Table;
+use super::tables::Tables;
+use crate::error::Result;
+
+/// Files of fewer rows stay: they are merged soon.
+const MOVED_ROWS_MIN: usize = 1024;
+/// Once the bound is passed, this share of it is kept, in percent.
+const KEPT_PERCENT: usize = 90;
+
+/// The bound, and where the rest goes.
+#[derive(Debug)]
+pub struct Room {
+    bytes_max: usize,
+    cold: Cold,
+    /// Bytes of what is being loaded.
+    loaded: AtomicUsize,
+}
+
+/// What tables hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Held {
+    /// Bytes in memory.
+    pub hot_bytes: u64,
+    /// Bytes that they may hold at most.
+    pub bytes_max: u64,
+    /// Bytes on the local disk.
+    pub cold_bytes: u64,
+    /// Tables of which something lies there.
+    pub cold: Vec<String>,
+}
+
+impl Room {
+    /// Room for tables of a lake that is about to be loaded.
+    pub fn new(options: &Memory) -> Self {
+        let bytes_max = usize::try_from(options.resolved()).unwrap_or(usize::MAX);
+        Self { bytes_max, cold: Cold::new(&options.cold_dir), loaded: AtomicUsize::new(0) }
+    }
+
+    /// Bytes that tables may hold.
+    pub const fn bytes_max(&self) -> usize {
+        self.bytes_max
+    }
+
+    /// Takes a file in that is being loaded: to disk, where there is no room.
+    pub(super) fn take_in(&self, file: &mut LiveFile) -> Result<()> {
+        let bytes = file.heap_bytes();
+        let held = self.loaded.fetch_add(bytes, Ordering::Relaxed);
+        if held + bytes > self.bytes_max && file.rows.num_rows() >= MOVED_ROWS_MIN {
+            file.cool(&self.cold)?;
+            self.loaded.fetch_sub(bytes - file.heap_bytes(), Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
+
+impl Table {
+    /// Bytes that it holds in memory.
+    pub fn heap_bytes(&self) -> usize {
+        self.index.heap_bytes() + self.files.values().map(LiveFile::heap_bytes).sum::<usize>()
+    }
+
+    /// Bytes of its rows that lie on disk.
+    pub fn cold_bytes(&self) -> usize {
+        self.files.values().map(LiveFile::cold_bytes).sum()
+    }
+}
+
+impl Tables {
+    fn hot_bytes(&self) -> usize {
+        self.relations().map(Table::heap_bytes).sum()
+    }
+
+    /// What is held now.
+    pub fn held(&self) -> Held {
+        let is_cold = |table: &&Table| table.cold_bytes() > 0;
+        Held {
+            hot_bytes: self.hot_bytes() as u64,
+            bytes_max: self.room.as_ref().map_or(0, |room| room.bytes_max as u64),
+            cold_bytes: self.relations().map(|t| t.cold_bytes() as u64).sum(),
+            cold: self.relations().filter(is_cold).map(|t| t.path().to_owned()).collect(),
+        }
+    }
+
+    /// Moves rows to disk until what is left fits.
+    pub fn make_room(&mut self) -> Result<()> {
+        let Some(room) = self.room.clone() else { return Ok(()) };
+        let mut hot = self.hot_bytes();
+        if hot <= room.bytes_max {
+            return Ok(());
+        }
+        let kept = room.bytes_max / 100 * KEPT_PERCENT;
+        let mut files: Vec<(u64, usize, &mut LiveFile)> = self
+            .relations_mut()
+            .flat_map(|table| table.files.values_mut())
+            .filter(|file| file.rows.num_rows() >= MOVED_ROWS_MIN)
+            .map(|file| (file.used.load(Ordering::Relaxed), file.heap_bytes(), file))
+            .collect();
+        files.sort_by_key(|(used, bytes, _)| (*used, std::cmp::Reverse(*bytes)));
+        for (_, bytes, file) in files {
+            if hot <= kept {
+                break;
+            }
+            file.cool(&room.cold)?;
+            hot -= bytes.saturating_sub(file.heap_bytes());
+        }
+        tracing::debug!(hot_bytes = hot, bytes_max = room.bytes_max, "moved cold rows to disk");
+        Ok(())
+    }
+}
