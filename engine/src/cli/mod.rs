@@ -18,6 +18,7 @@ pub mod publish;
 mod publish_print;
 pub mod query;
 pub mod replay;
+mod reports;
 pub mod serve;
 pub mod status;
 

@@ -2,7 +2,7 @@
 //!
 //! Sources are worked in anew from raw, histories folded anew from raw, models run over their
 //! inputs, all as of the lake's last epoch. It needs no lease and changes no table. What differs
-//! holds the targets, is kept in both versions, and is made anew by the service at its next epoch.
+//! holds the targets, is kept in both versions, and is made anew by the service at one of its next epochs.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -202,7 +202,7 @@ impl Told {
         }
         format!(
             "{name:<40} {:>12} rows  DIFFERS\n  {}\n  both versions: {}; pushes are held; a \
-             model is made anew by the service when it starts\n",
+             model is made anew by the service within seconds, or when it starts\n",
             self.proof.rows,
             self.summary(),
             layout::proofs(&self.proof.name, self.proof.epoch)

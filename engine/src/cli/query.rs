@@ -13,7 +13,7 @@ use arrow::util::pretty::pretty_format_batches_with_schema;
 use freshet_sql::plan::Session;
 
 use super::args::{RowFormat, Sql};
-use super::unprintable;
+use super::{reports, unprintable};
 use crate::checkpoint::decision::Decision;
 use crate::checkpoint::recover;
 use crate::error::{Error, Result};
@@ -39,7 +39,8 @@ pub async fn run(lake: &Options, options: &Sql) -> Result<ExitCode> {
 }
 
 /// Runs a query over the tables of one epoch. A model goes by its name, and every table by its
-/// place: `source.customers`, `raw.customers`, `marts.dim_customers`, `dead_letters`.
+/// place: `source.customers`, `raw.customers`, `marts.dim_customers`, `dead_letters`. What the epoch
+/// did stands in `freshet.models`, `freshet.tests` and `freshet.tables`.
 pub async fn ask(
     store: &Store,
     decision: &Decision,
@@ -48,6 +49,11 @@ pub async fn ask(
     let session = Session::new()?;
     session.set_time(decision.time_us);
     for (schema, name) in session.names_in(query).map_err(|e| Error::invalid(e.to_string()))? {
+        if schema.as_deref() == Some(reports::SCHEMA) {
+            let rows = reports::rows(decision, &name)?;
+            session.add_in(schema.as_deref(), &name, rows.schema())?.set(vec![rows]);
+            continue;
+        }
         let found =
             decision.tables.iter().find(|(path, _)| matches(path, schema.as_deref(), &name));
         let Some((path, standing)) = found else {

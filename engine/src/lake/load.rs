@@ -79,7 +79,7 @@ pub async fn read(store: &Store, table: &str, version: Option<u64>) -> Result<Lo
 /// and removes the old files, and whoever asked makes its rows anew.
 pub async fn table(store: &Store, spec: TableSpec, version: u64) -> Result<Table> {
     let mut table = unchecked(store, spec, version, None).await?;
-    table.ranges = Ranges::of(&table.scan()?, &table.hasher, &table.spec.digest)?;
+    table.rehash()?;
     Ok(table)
 }
 
@@ -94,7 +94,7 @@ pub async fn standing(
     let mut table = unchecked(store, spec, at.version, room).await?;
     match at.ranges.as_deref().and_then(Ranges::decode) {
         Some(ranges) if !table.is_restarted() => table.ranges = ranges,
-        _ => table.ranges = Ranges::of(&table.scan()?, &table.hasher, &table.spec.digest)?,
+        _ => table.rehash()?,
     }
     Ok(table)
 }

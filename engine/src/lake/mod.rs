@@ -10,6 +10,8 @@ pub mod changelog;
 pub mod cold;
 pub mod commit;
 pub mod compact;
+#[cfg(test)]
+mod compact_tests;
 pub mod current;
 pub mod dead;
 pub mod dedupe;

@@ -42,6 +42,12 @@ impl Table {
         Ok(())
     }
 
+    /// Takes the digests from the rows: where a proof said that they are not what changes made them.
+    pub fn rehash(&mut self) -> Result<()> {
+        self.ranges = Ranges::of(&self.scan()?, &self.hasher, &self.spec.digest)?;
+        Ok(())
+    }
+
     /// Whether rows that should be the table's are, without finding one.
     pub fn equals(&self, rows: &[RecordBatch]) -> Result<bool> {
         let fresh = Ranges::of(rows, &self.hasher, &self.spec.digest)?;

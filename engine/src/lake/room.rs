@@ -14,7 +14,7 @@ use super::tables::Tables;
 use crate::error::Result;
 
 /// Files of fewer rows stay: they are merged soon.
-const MOVED_ROWS_MIN: usize = 1024;
+const MOVED_ROWS_MIN: usize = if cfg!(test) { 16 } else { 1024 };
 /// Once the bound is passed, this share of it is kept, in percent.
 const KEPT_PERCENT: usize = 90;
 

@@ -132,11 +132,15 @@ async fn take_models(
         .unwrap_or_default();
     for model in &planned.models {
         let table = loaded.remove(&model.spec.path);
-        let table = table.unwrap_or_else(|| Table::fresh(model.spec.clone()));
+        let mut table = table.unwrap_or_else(|| Table::fresh(model.spec.clone()));
+        let disproved = store.get(&layout::repair(&model.name)).await?.is_some();
+        if disproved {
+            table.rehash()?;
+        }
         if known.get(model.name.as_str()) != Some(&model.fingerprint.as_str())
             || table.is_restarted()
             || table.version().is_none()
-            || store.get(&layout::repair(&model.name)).await?.is_some()
+            || disproved
         {
             forced.insert(model.name.clone());
         }

@@ -43,6 +43,7 @@ impl Pipeline {
         let before = self.last.as_ref().map_or(i64::MIN, |d| d.time_us);
         let time_us = self.clock.now_us().max(before);
         let since = Instant::now();
+        self.take_wishes(time_us).await?;
         self.compacting.take(&self.store, &mut self.tables, number).await?;
         self.tables.make_room()?;
         shares::add(Share::Compact, since);

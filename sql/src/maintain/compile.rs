@@ -12,6 +12,7 @@ use datafusion::logical_expr::{
 
 use super::access::{Finder, common_partition};
 use super::canonical;
+use super::interval::{self, Near};
 use super::keys::{KeyExprs, physical};
 use super::near::{RangeKey, Reach};
 use super::node::{Access, AggregateOp, JoinInput, JoinOp, Node, Op, Side, WindowOp};
@@ -177,8 +178,9 @@ impl<'a> Compiler<'a> {
         if join.filter.iter().any(reads_time) {
             return self.whole(plan, inputs, Construct::Time).await;
         }
-        let side = |node: usize, key: Vec<Expr>| -> Result<JoinInput> {
+        let side = |node: usize, other: usize, key: Vec<Expr>| -> Result<JoinInput> {
             let schema = &self.nodes[node].schema;
+            let near = self.near(join, (node, &key), other)?;
             let access = if key.is_empty() {
                 let check = KeyExprs::new(&state, &[], schema)?;
                 Access::Everything { node, check, why: Construct::CrossJoin }
@@ -186,10 +188,10 @@ impl<'a> Compiler<'a> {
                 self.finder(&state).access(node, &key)?
             };
             let keys = KeyExprs::new(&state, &key, schema)?;
-            Ok(JoinInput { node, keys, by_key: access })
+            Ok(JoinInput { node, keys, by_key: access, near })
         };
-        let left = side(inputs[0], join.on.iter().map(|(l, _)| l.clone()).collect())?;
-        let right = side(inputs[1], join.on.iter().map(|(_, r)| r.clone()).collect())?;
+        let left = side(inputs[0], inputs[1], join.on.iter().map(|(l, _)| l.clone()).collect())?;
+        let right = side(inputs[1], inputs[0], join.on.iter().map(|(_, r)| r.clone()).collect())?;
         let main = match join.join_type {
             JoinType::Right | JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => {
                 Side::Right
@@ -206,6 +208,21 @@ impl<'a> Compiler<'a> {
             filtered: join.filter.is_some(),
             operator: Operator::new(self.session, plan).await?,
         })))
+    }
+
+    /// One side of a join by its key and an interval, where the join asks for one.
+    fn near(&self, join: &Join, (node, key): (usize, &[Expr]), other: usize) -> Result<Option<Near>> {
+        let plain = join.null_equality == NullEquality::NullEqualsNothing && !join.null_aware;
+        let Some(filter) = join.filter.as_ref().filter(|_| plain && !key.is_empty()) else {
+            return Ok(None);
+        };
+        let (own, partner) = (&self.nodes[node].schema, &self.nodes[other].schema);
+        let Some(bounds) = interval::bounds(filter, own, partner) else { return Ok(None) };
+        let state = self.session.state();
+        let mut key = key.to_vec();
+        key.push(bounds.value.clone());
+        let found = self.finder(&state).access(node, &key)?.ordered();
+        found.map(|access| Near::new(&state, access, &bounds, partner)).transpose()
     }
 
     async fn aggregate(&self, node: &Aggregate, input: usize) -> Result<Op> {

@@ -116,6 +116,9 @@ impl Reader<'_> {
             Op::Aggregate(_) => "  (touched groups)",
             Op::Window(op) if op.near.is_some() => "  (rows near the changed ones)",
             Op::Window(_) => "  (touched partitions)",
+            Op::Join(join) if join.left.near.is_some() || join.right.near.is_some() => {
+                "  (rows within the interval)"
+            }
             Op::Timed(_) => "  (rows that cross a bound in time)",
             Op::Whole { .. } => "  (everything)",
             _ => "",

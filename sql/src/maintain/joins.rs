@@ -25,7 +25,7 @@ impl Run<'_> {
             } else {
                 When::After
             };
-            let partners = self.fetch(&partner.by_key, &keys, when).await?;
+            let partners = self.partners(join, main.other(), &rows, &keys, when).await?;
             if !mutated("join: own retractions are lost") && has_rows(&own_change.removed) {
                 made.removed = self.joined(join, main, &own_change.removed, &partners).await?;
             }
@@ -70,7 +70,8 @@ impl Run<'_> {
                 return Err(Stop::full("`not in` over a null"));
             }
         }
-        let before = self.fetch(&own.by_key, &keys, when).await?;
+        let changed: Vec<RecordBatch> = change.both().cloned().collect();
+        let before = self.partners(join, main, &changed, &keys, when).await?;
         if !has_rows(&before) {
             return Ok(());
         }
@@ -89,8 +90,8 @@ impl Run<'_> {
                 When::After
             };
             (
-                self.fetch(&partner.by_key, &keys, moment).await?,
-                self.fetch(&partner.by_key, &keys, other).await?,
+                self.partners(join, main.other(), &before, &keys, moment).await?,
+                self.partners(join, main.other(), &before, &keys, other).await?,
             )
         };
         let outer = join.kind != JoinType::Inner;

@@ -31,6 +31,7 @@ mod delta;
 mod explain;
 mod fetch;
 pub mod images;
+mod interval;
 mod joins;
 pub mod keys;
 pub mod near;

@@ -99,19 +99,14 @@ impl Ranges {
         after > 0 && list[after - 1].1 >= at
     }
 
-    fn around(places: &[(u64, i64)], before: i64, after: i64) -> Self {
+    /// Where the rows are whose order is null.
+    pub(super) const NULLS: (i64, i64) = (NULL, NULL);
+
+    /// Intervals by key's hash, in any order.
+    pub(super) fn of(intervals: impl IntoIterator<Item = (u64, (i64, i64))>) -> Self {
         let mut all: BTreeMap<u64, Vec<(i64, i64)>> = BTreeMap::new();
-        for (hash, at) in places {
-            // A null is beside nothing, and nothing that is beside a time reaches the nulls.
-            if *at == NULL && mutated("range: a null reaches nothing") {
-                continue;
-            }
-            let interval = if *at == NULL {
-                (NULL, NULL)
-            } else {
-                (at.saturating_sub(before).max(NULL + 1), at.saturating_add(after))
-            };
-            all.entry(*hash).or_default().push(interval);
+        for (hash, interval) in intervals {
+            all.entry(hash).or_default().push(interval);
         }
         for list in all.values_mut() {
             list.sort_unstable();
@@ -125,6 +120,22 @@ impl Ranges {
             *list = merged;
         }
         Self(all)
+    }
+
+    fn around(places: &[(u64, i64)], before: i64, after: i64) -> Self {
+        let around = places.iter().filter_map(|(hash, at)| {
+            // A null is beside nothing, and nothing that is beside a time reaches the nulls.
+            if *at == NULL && mutated("range: a null reaches nothing") {
+                return None;
+            }
+            let interval = if *at == NULL {
+                Self::NULLS
+            } else {
+                (at.saturating_sub(before).max(NULL + 1), at.saturating_add(after))
+            };
+            Some((*hash, interval))
+        });
+        Self::of(around)
     }
 }
 

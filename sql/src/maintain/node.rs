@@ -7,6 +7,7 @@ use datafusion::common::{DFSchemaRef, JoinType};
 use datafusion::logical_expr::Expr;
 use datafusion::physical_expr::PhysicalExpr;
 
+use super::interval::Near;
 use super::keys::KeyExprs;
 use super::near::{RangeKey, Reach};
 use super::obstacle::Construct;
@@ -95,6 +96,8 @@ pub(super) struct JoinInput {
     pub node: usize,
     pub keys: KeyExprs,
     pub by_key: Access,
+    /// The same with an interval, where the join asks for one.
+    pub near: Option<Near>,
 }
 
 impl JoinOp {

@@ -128,7 +128,7 @@ impl ScalarUDFImpl for EpochTime {
     }
 
     fn invoke_with_args(&self, _: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let us = self.clock.0.0.load(Ordering::Relaxed);
+        let us = self.clock.0.get();
         Ok(ColumnarValue::Scalar(match self.kind {
             Kind::Instant => ScalarValue::TimestampMicrosecond(Some(us), Some("+00:00".into())),
             Kind::Local => ScalarValue::TimestampMicrosecond(Some(us), None),

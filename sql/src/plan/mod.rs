@@ -10,6 +10,7 @@ mod inline;
 pub mod live;
 pub mod refuse;
 pub mod types;
+mod unnest;
 
 use std::sync::Arc;
 
@@ -180,7 +181,8 @@ impl Session {
     pub fn prepare(&self, logical: LogicalPlan) -> Result<Prepared> {
         let schema = types::storable(logical.schema().as_arrow());
         let stored = types::cast_plan(logical.clone(), &schema)?;
-        let optimized = canonical::break_ties(self.context.state().optimize(&stored)?)?;
+        let optimized = self.context.state().optimize(&unnest::guarded(stored)?)?;
+        let optimized = canonical::break_ties(unnest::unguarded(optimized)?)?;
         Ok(Prepared { logical, optimized, schema })
     }
 

@@ -29,6 +29,9 @@ impl Maker<'_, '_> {
             let beside = self.condition(&right, &names[1]);
             on = format!("{on} and {beside}");
         }
+        if self.tape.chance(40) && !kind.starts_with("full") {
+            on += &self.interval(&left, &right, &names);
+        }
         let (mut list, mut columns) = (Vec::new(), Vec::new());
         for (query, alias) in [(&left, &names[0]), (&right, &names[1])] {
             for (column, kind) in &query.columns {
@@ -49,6 +52,27 @@ impl Maker<'_, '_> {
             names[1]
         );
         Query { sql, columns, portable: left.portable && right.portable }
+    }
+
+    /// A value of one side between values of the other, or from one on; as facts ask of a history.
+    fn interval(&mut self, left: &Query, right: &Query, names: &[String; 2]) -> String {
+        let sides = [(left, &names[0]), (right, &names[1])];
+        let turned = usize::from(self.tape.chance(50));
+        let ((one, a), (other, b)) = (sides[turned], sides[1 - turned]);
+        let kinds = *self.tape.one_of(&[[Kind::Int], [Kind::Int], [Kind::Time]]);
+        let Some((at, _)) = self.pick(one, &kinds) else { return String::new() };
+        let mut made = String::new();
+        if let Some((from, _)) = self.pick(other, &kinds) {
+            made = format!(" and {a}.{at} >= {b}.{from}");
+        }
+        if let Some((to, _)) = self.pick(other, &kinds).filter(|_| self.tape.chance(85)) {
+            made += &match self.tape.choose(3) {
+                0 => format!(" and {a}.{at} < {b}.{to}"),
+                1 => format!(" and ({a}.{at} <= {b}.{to} or {b}.{to} is null)"),
+                _ => format!(" and ({b}.{to} is null or {b}.{to} > {a}.{at})"),
+            };
+        }
+        made
     }
 
     pub(super) fn join(&mut self, depth: u32) -> Query {

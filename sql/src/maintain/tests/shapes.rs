@@ -191,6 +191,6 @@ impl Maker<'_, '_> {
         );
         let mut columns = inner.columns.clone();
         columns.push((name, Kind::Int));
-        Query { sql, columns, portable: false }
+        Query { sql, columns, portable: inner.portable }
     }
 }

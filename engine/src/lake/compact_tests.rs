@@ -1,0 +1,180 @@
+//! Merges beside changes, and rows on disk: a table stays what its changes say.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::{Int64Type, SchemaRef};
+use freshet_sql::change::ChangeBatch;
+use freshet_sql::maintain::keys::KeyExprs;
+use freshet_sql::maintain::recompute::StoredRows;
+use freshet_sql::maintain::stored::{Stored, When};
+use freshet_sql::plan::Session;
+
+use super::merge::Merged;
+use super::moment::Moment;
+use super::options::Memory;
+use super::ranges::Ranges;
+use super::room::Room;
+use super::table::{Table, TableSpec};
+use super::tables::Tables;
+
+/// Numbers that look random; the same for the same seed.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound
+    }
+}
+
+/// Rows by key: the group, and a text.
+type Model = BTreeMap<i64, (i64, String)>;
+
+fn rows(of: &[(i64, (i64, String))]) -> RecordBatch {
+    let column = |value: fn(&(i64, (i64, String))) -> i64| {
+        Arc::new(Int64Array::from_iter_values(of.iter().map(value))) as ArrayRef
+    };
+    let texts = StringArray::from_iter_values(of.iter().map(|(_, (_, text))| text));
+    let columns = vec![
+        ("id", column(|r| r.0)),
+        ("of", column(|r| r.1.0)),
+        ("text", Arc::new(texts) as ArrayRef),
+    ];
+    RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, c)| (n, c, true))).unwrap()
+}
+
+fn schema() -> SchemaRef {
+    rows(&[]).schema()
+}
+
+fn spec() -> TableSpec {
+    let path = "source/t".to_owned();
+    TableSpec { path, schema: schema(), identity: vec![0], digest: vec![0, 1, 2] }
+}
+
+/// Changes some rows, as an epoch does.
+fn change(model: &mut Model, numbers: &mut Numbers, epoch: u64) -> ChangeBatch {
+    let (mut removed, mut added) = (BTreeMap::new(), BTreeMap::new());
+    for _ in 0..numbers.below(60) {
+        let id = i64::try_from(numbers.below(300)).unwrap();
+        let before = model.get(&id).cloned();
+        if let Some(before) = before
+            && added.remove(&id).is_none()
+        {
+            removed.insert(id, before);
+        }
+        model.remove(&id);
+        if numbers.below(3) > 0 {
+            let row = (id % 7, format!("{epoch}-{}", numbers.below(1000)));
+            model.insert(id, row.clone());
+            added.insert(id, row);
+        }
+    }
+    let batch = |of: BTreeMap<_, _>| rows(&of.into_iter().collect::<Vec<_>>());
+    ChangeBatch { removed: batch(removed), added: batch(added) }
+}
+
+/// Every way to read the table gives what the changes gave.
+fn check(table: &Table, model: &Model, by_group: &KeyExprs) {
+    assert_eq!(table.rows(), model.len());
+    let scanned = Ranges::of(&table.scan().unwrap(), table.hasher(), &[0, 1, 2]).unwrap();
+    assert_eq!(table.digest(), scanned.digest(), "the digest is that of the rows");
+    let all: Vec<_> = model.clone().into_iter().collect();
+    let identities = table.hasher().hashes(&rows(&all)).unwrap();
+    for (identity, row) in identities.into_iter().zip(all) {
+        let places = table.find(identity);
+        assert_eq!(places.len(), 1, "row {}", row.0);
+        assert_eq!(table.take(&places).unwrap(), rows(&[row]));
+    }
+    let wanted = rows(&[(0, (3, String::new()))]).project(&[1]).unwrap();
+    let alone = Session::new().unwrap().key(&wanted.schema(), &[0]).unwrap();
+    let keys = alone.set([&wanted]).unwrap();
+    let moment = Moment { table, change: None };
+    let found = moment.with_keys(by_group, &keys, &[0], When::After).unwrap();
+    let ids = found.iter().flat_map(|b| b.column(0).as_primitive::<Int64Type>().values().to_vec());
+    let mut ids: Vec<i64> = ids.collect();
+    ids.sort_unstable();
+    let expected = model.iter().filter(|(_, (of, _))| *of == 3).map(|(id, _)| *id);
+    assert_eq!(ids, expected.collect::<Vec<_>>(), "rows of a group by its index");
+}
+
+fn by_group() -> KeyExprs {
+    Session::new().unwrap().key(&schema(), &[1]).unwrap()
+}
+
+#[test]
+fn merges_that_take_several_epochs_change_no_row() {
+    let (by_group, mut merges, mut late) = (by_group(), 0, 0);
+    for seed in 0..12 {
+        let mut numbers = Numbers(seed);
+        let (mut table, mut model) = (Table::fresh(spec()), Model::new());
+        let mut running: Option<(Merged, u64)> = None;
+        for epoch in 1..60 {
+            match running.take() {
+                Some((merged, until)) if until <= epoch => {
+                    table.install(merged).unwrap();
+                    merges += 1;
+                }
+                other => running = other,
+            }
+            if running.is_none() {
+                running = table.due(3, epoch).map(|merge| {
+                    (merge.run().unwrap(), epoch + numbers.below(4))
+                });
+                late += u64::from(running.as_ref().is_some_and(|(_, until)| *until > epoch));
+            }
+            table.begin_epoch(epoch);
+            let change = change(&mut model, &mut numbers, epoch);
+            table.apply(&change, epoch).unwrap();
+            check(&table, &model, &by_group);
+        }
+    }
+    assert!(merges > 100 && late > 50, "{merges} merges, {late} of them over several epochs");
+}
+
+#[test]
+fn rows_on_disk_read_and_change_like_those_in_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let cold_dir = dir.path().display().to_string();
+    let room = Arc::new(Room::new(&Memory { bytes_max: 1, cold_dir }));
+    let mut tables = Tables { room: Some(room), ..Tables::default() };
+    tables.source.insert("t".to_owned(), Table::fresh(spec()));
+    let (by_group, mut model, mut numbers, mut cold) = (by_group(), Model::new(), Numbers(5), 0);
+    for epoch in 1..60 {
+        let change = change(&mut model, &mut numbers, epoch);
+        let table = tables.source.get_mut("t").unwrap();
+        table.compact(3, epoch).unwrap();
+        table.begin_epoch(epoch);
+        table.apply(&change, epoch).unwrap();
+        tables.make_room().unwrap();
+        check(&tables.source["t"], &model, &by_group);
+        let held = tables.held();
+        cold += u64::from(held.cold_bytes > 0);
+        assert_eq!(held.cold.is_empty(), held.cold_bytes == 0);
+    }
+    assert!(cold > 50, "something lay on disk in {cold} of 59 epochs");
+}
+
+#[test]
+fn what_was_not_used_for_longest_goes_first() {
+    let mut tables = Tables::default();
+    let big = |from: i64| {
+        let of: Vec<_> = (from..from + 2000).map(|id| (id, (0, "x".repeat(50)))).collect();
+        ChangeBatch { removed: rows(&[]), added: rows(&of) }
+    };
+    for (name, epoch) in [("old", 1), ("new", 2)] {
+        let mut table = Table::fresh(TableSpec { path: name.to_owned(), ..spec() });
+        table.begin_epoch(epoch);
+        table.apply(&big(0), epoch).unwrap();
+        tables.source.insert(name.to_owned(), table);
+    }
+    let hot = tables.held().hot_bytes;
+    let memory = Memory { bytes_max: hot - 1, ..Memory::default() };
+    tables.room = Some(Arc::new(Room::new(&memory)));
+    tables.make_room().unwrap();
+    let held = tables.held();
+    assert_eq!(held.cold, ["old"]);
+    assert!(held.hot_bytes < hot / 2 + 10_000 && held.cold_bytes > 100_000, "{held:?}");
+}

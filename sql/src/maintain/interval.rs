@@ -1,0 +1,213 @@
+//! Joins that ask for an interval beside their equality, as facts do of the versions of a history:
+//! `l.k = r.k and l.at >= r.began and (l.at < r.ended or r.ended is null)`.
+//!
+//! A changed row then reaches rows of the other side that lie within its bounds, not all of its key.
+//! Bounds are taken as closed and a null bound as open: what is found too much, the join itself drops.
+//! It must never find less than the join's condition lets through.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, Int64Array, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Int64Type, TimeUnit};
+use datafusion::common::DFSchema;
+use datafusion::execution::context::SessionState;
+use datafusion::logical_expr::utils::split_conjunction;
+use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator as Word};
+use datafusion::physical_expr::PhysicalExpr;
+
+use super::fetch::Fetched;
+use super::keys::{KeyExprs, KeySet, physical};
+use super::near::Ranges;
+use super::node::{Access, JoinOp, Side};
+use super::run::{Run, Stop};
+use super::stored::When;
+use super::{mutated, run_error};
+use crate::error::{Error, Result};
+
+/// What one comparison says of a side's value: the other side's expressions are its bounds.
+#[derive(Debug, Clone)]
+pub(super) struct Bounds {
+    /// The value that is bounded.
+    pub value: Expr,
+    low: Option<Expr>,
+    high: Option<Expr>,
+    /// Whether a null value passes.
+    nulls: bool,
+}
+
+/// One side's rows by key and interval.
+#[derive(Debug)]
+pub(super) struct Near {
+    access: Access,
+    low: Option<Arc<dyn PhysicalExpr>>,
+    high: Option<Arc<dyn PhysicalExpr>>,
+    nulls: bool,
+}
+
+/// Bounds of one side's values by the other's, from the conditions of a join; the best of them.
+pub(super) fn bounds(filter: &Expr, own: &DFSchema, other: &DFSchema) -> Option<Bounds> {
+    let mut found: Vec<Bounds> = Vec::new();
+    for conjunct in split_conjunction(filter) {
+        for one in compared(conjunct, own, other) {
+            match found.iter_mut().find(|f| f.value == one.value) {
+                Some(known) => {
+                    known.nulls &= one.nulls;
+                    known.low = known.low.take().or(one.low);
+                    known.high = known.high.take().or(one.high);
+                }
+                None => found.push(one),
+            }
+        }
+    }
+    // Both ends are best; of one, the lower: what changes is mostly late.
+    found.into_iter().max_by_key(|b| (b.low.is_some() && b.high.is_some(), b.low.is_some()))
+}
+
+/// A comparison of one side with the other, or that or a null.
+fn compared(conjunct: &Expr, own: &DFSchema, other: &DFSchema) -> Vec<Bounds> {
+    match conjunct {
+        Expr::Between(between) if !between.negated => {
+            let word = |op, bound: &Expr| {
+                let (left, right) = (between.expr.clone(), Box::new(bound.clone()));
+                compared(&Expr::BinaryExpr(BinaryExpr { left, op, right }), own, other)
+            };
+            let mut both = word(Word::GtEq, &between.low);
+            both.extend(word(Word::LtEq, &between.high));
+            both
+        }
+        Expr::BinaryExpr(BinaryExpr { left, op: Word::Or, right }) => {
+            let (null, rest) = match (left.as_ref(), right.as_ref()) {
+                (Expr::IsNull(null), rest) | (rest, Expr::IsNull(null)) => (null.as_ref(), rest),
+                _ => return Vec::new(),
+            };
+            let mut made = compared(rest, own, other);
+            for bounds in &mut made {
+                let bound = bounds.low.as_ref().or(bounds.high.as_ref());
+                if bounds.value != *null && bound != Some(null) || bounds.nulls {
+                    return Vec::new();
+                }
+                bounds.nulls = bounds.value == *null;
+            }
+            made
+        }
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
+            let (forward, backward) = match op {
+                Word::Gt | Word::GtEq => (true, false),
+                Word::Lt | Word::LtEq => (false, true),
+                _ => return Vec::new(),
+            };
+            let (value, bound, is_low) = if of(left, own) && of(right, other) {
+                (left, right, forward)
+            } else if of(right, own) && of(left, other) {
+                (right, left, backward)
+            } else {
+                return Vec::new();
+            };
+            let (Ok(kind), Ok(same)) = (value.get_type(own), bound.get_type(other)) else {
+                return Vec::new();
+            };
+            if kind != same || !is_whole(&kind) {
+                return Vec::new();
+            }
+            let (value, bound) = (value.as_ref().clone(), Some(bound.as_ref().clone()));
+            let (low, high) = if is_low { (bound, None) } else { (None, bound) };
+            vec![Bounds { value, low, high, nulls: false }]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Whether an expression is of this side's columns, and of some.
+fn of(expr: &Expr, side: &DFSchema) -> bool {
+    let columns = expr.column_refs();
+    !columns.is_empty() && columns.iter().all(|column| side.has_column(column))
+}
+
+/// Whether values are places of an order in whole numbers.
+const fn is_whole(kind: &DataType) -> bool {
+    matches!(
+        kind,
+        DataType::Int16
+            | DataType::Int32
+            | DataType::Int64
+            | DataType::Date32
+            | DataType::Timestamp(TimeUnit::Microsecond, _)
+    )
+}
+
+impl Near {
+    /// The access is by the side's key and the bounded value; bounds are over the other side.
+    pub fn new(
+        state: &SessionState,
+        access: Access,
+        bounds: &Bounds,
+        other: &DFSchema,
+    ) -> Result<Self> {
+        let made = |bound: &Option<Expr>| bound.as_ref().map(|b| physical(state, b, other));
+        let (low, high) = (made(&bounds.low).transpose()?, made(&bounds.high).transpose()?);
+        Ok(Self { access, low, high, nulls: bounds.nulls })
+    }
+
+    /// Where the other side's rows reach, by the keys that they have there.
+    fn ranges(&self, keys: &KeyExprs, rows: &[RecordBatch]) -> Result<Ranges> {
+        let mut intervals = Vec::new();
+        for batch in rows {
+            let (low, high) = (self.ends(self.low.as_ref(), batch)?, self.ends(self.high.as_ref(), batch)?);
+            let end = |ends: &Option<Int64Array>, row: usize| {
+                ends.as_ref().filter(|e| e.is_valid(row)).map(|e| e.value(row))
+            };
+            let open = mutated("interval: an open end reaches nothing");
+            for (row, hash) in keys.hashes(batch)?.into_iter().enumerate() {
+                let from = end(&low, row).unwrap_or(if open { i64::MAX } else { i64::MIN + 1 });
+                let mut to = end(&high, row).unwrap_or(if open { i64::MIN } else { i64::MAX });
+                if mutated("interval: it ends a moment early") {
+                    to = to.saturating_sub(3_600_000_000);
+                }
+                if from <= to {
+                    intervals.push((hash, (from, to)));
+                }
+                if self.nulls && !mutated("interval: nothing is open on the other side") {
+                    intervals.push((hash, Ranges::NULLS));
+                }
+            }
+        }
+        Ok(Ranges::of(intervals))
+    }
+
+    fn ends(
+        &self,
+        bound: Option<&Arc<dyn PhysicalExpr>>,
+        rows: &RecordBatch,
+    ) -> Result<Option<Int64Array>> {
+        let Some(bound) = bound else { return Ok(None) };
+        let values = bound.evaluate(rows).map_err(run_error)?;
+        let values = values.into_array(rows.num_rows()).map_err(run_error)?;
+        let values = cast(&values, &DataType::Int64)?;
+        let values = values.as_primitive_opt::<Int64Type>();
+        let values = values.ok_or_else(|| Error::Bug("a bound that is no whole number".to_owned()))?;
+        Ok(Some(values.clone()))
+    }
+}
+
+impl Run<'_> {
+    /// At least the rows of a side that can be partners of these rows of the other, whose keys are
+    /// `keys`.
+    pub async fn partners(
+        &self,
+        join: &JoinOp,
+        side: Side,
+        rows: &[RecordBatch],
+        keys: &KeySet,
+        when: When,
+    ) -> Fetched {
+        let Some(near) = &join.side(side).near else {
+            return Box::pin(self.fetch(&join.side(side).by_key, keys, when)).await;
+        };
+        let ranges = near.ranges(&join.side(side.other()).keys, rows).map_err(Stop::from)?;
+        if ranges.is_empty() {
+            return Ok(Vec::new());
+        }
+        Box::pin(self.fetch_near(&near.access, &ranges, when)).await
+    }
+}
