@@ -7,9 +7,12 @@ changed; a delete closes. It must never read a model's table or share a line wit
 
 import hashlib
 import json
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+# Key, commit time, transaction, and the row that it left; none where it left none.
+Event = tuple[str, datetime, int, dict | None]
 BEGIN = datetime(1970, 1, 1)
 SNAPSHOTS = {
     "customers": ("customer_id", ("first_name", "last_name", "email")),
@@ -75,23 +78,28 @@ def micros(at: datetime) -> int:
 
 def versions(table: str, raw: list[dict]) -> list[dict]:
     """The snapshot of a table: its rows under dbt's column names."""
-    key_name, watched = SNAPSHOTS[table]
-    opened: dict[int, dict] = {}
-    reached: dict[int, datetime] = {}
+    events = ((str(key), event["commit_at"].replace(tzinfo=None), event["tx_id"],
+               None if event["op"] == "d" else STAGED[table](json.loads(event["after"])))
+              for key, event in images(raw))
+    return folded(SNAPSHOTS[table][1], events)
+
+
+def folded(watched: tuple[str, ...], events: Iterable[Event]) -> list[dict]:
+    """The versions that come of these events, in their order."""
+    opened: dict[str, dict] = {}
+    reached: dict[str, datetime] = {}
     closed: list[dict] = []
-    for key, event in images(raw):
-        commit = event["commit_at"].replace(tzinfo=None)
+    for key, commit, tx_id, row in events:
         # A key's time never runs backwards, whatever the source's clock did.
         at = max(commit, reached.get(key, commit))
         before = opened.get(key)
-        row = None if event["op"] == "d" else STAGED[table](json.loads(event["after"]))
         if row and before and all(row[c] == before[c] for c in watched):
             continue
         if before:
             closed.append({**opened.pop(key), "dbt_valid_to": at})
             reached[key] = at
         if row:
-            name = f"{row[key_name]}|{micros(at)}|{event['tx_id']}|false"
+            name = f"{key}|{micros(at)}|{tx_id}|false"
             opened[key] = {**row, "dbt_scd_id": hashlib.md5(name.encode()).hexdigest(),
                            "dbt_updated_at": commit, "dbt_valid_from": at, "dbt_valid_to": None}
             reached[key] = at

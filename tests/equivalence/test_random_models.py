@@ -158,6 +158,7 @@ def compare(connection, seed: int, model: dict) -> None:
 def database():
     connection = duckdb.connect()
     connection.execute("set TimeZone = 'UTC'; set threads = 1")
+    connection.execute("create macro make_array(a, b) as [a, b]")
     return connection
 
 

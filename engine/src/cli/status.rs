@@ -152,16 +152,22 @@ fn as_text(lake: &str, decision: &Decision) -> String {
             model.rows, model.changed
         ));
     }
-    line(String::new());
+    tests(decision).into_iter().for_each(line);
+    text
+}
+
+/// The verdicts, and each test that did not pass.
+fn tests(decision: &Decision) -> Vec<String> {
     let count = |verdict| decision.tests.iter().filter(|t| t.status == verdict).count();
-    line(format!(
+    let counts = format!(
         "tests: {} passed, {} warned, {} failed",
         count(Verdict::Pass),
         count(Verdict::Warn),
         count(Verdict::Fail)
-    ));
-    for test in decision.tests.iter().filter(|t| t.status != Verdict::Pass) {
-        line(format!("  {:?} {} ({} rows)", test.status, test.name, test.failures).to_lowercase());
-    }
-    text
+    );
+    let other = decision.tests.iter().filter(|t| t.status != Verdict::Pass);
+    let other = other.map(|test| {
+        format!("  {:?} {} ({} rows)", test.status, test.name, test.failures).to_lowercase()
+    });
+    [String::new(), counts].into_iter().chain(other).collect()
 }

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use super::commit::{self, Actions, DataChange, FileEntry, Identity, Stamp};
 use super::load;
 use super::parquet::{Effort, FileWriter, decode, encode};
-use super::store::Store;
 use super::stage::Upload;
+use super::store::Store;
 use super::table::file_name;
 use crate::error::{Error, Result};
 

@@ -13,8 +13,8 @@ use freshet_sql::change::{ChangeBatch, WEIGHT_COLUMN};
 
 use super::layout;
 use super::parquet::{Effort, decode, encode};
-use super::store::Store;
 use super::stage::Upload;
+use super::store::Store;
 use crate::error::Result;
 
 /// The file that holds this change: the model's columns and `_weight`.

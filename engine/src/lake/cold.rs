@@ -70,8 +70,8 @@ fn decoded(file: &Buffer) -> std::result::Result<RecordBatch, ArrowError> {
     let trailer = file.len().checked_sub(TRAILER).ok_or_else(broken)?;
     let end: [u8; TRAILER] = file[trailer..].try_into().map_err(|_| broken())?;
     let footer = trailer.checked_sub(read_footer_length(end)?).ok_or_else(broken)?;
-    let footer = root_as_footer(&file[footer..trailer])
-        .map_err(|e| ArrowError::IpcError(e.to_string()))?;
+    let footer =
+        root_as_footer(&file[footer..trailer]).map_err(|e| ArrowError::IpcError(e.to_string()))?;
     let schema = Arc::new(fb_to_schema(footer.schema().ok_or_else(broken)?));
     let mut decoder = FileDecoder::new(schema, footer.version()).with_require_alignment(true);
     let slice = |block: &arrow::ipc::Block| {

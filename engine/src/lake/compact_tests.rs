@@ -24,7 +24,8 @@ struct Numbers(u64);
 
 impl Numbers {
     fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % bound
     }
 }
@@ -42,7 +43,8 @@ fn rows(of: &[(i64, (i64, String))]) -> RecordBatch {
         ("of", column(|r| r.1.0)),
         ("text", Arc::new(texts) as ArrayRef),
     ];
-    RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, c)| (n, c, true))).unwrap()
+    RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, c)| (n, c, true)))
+        .unwrap()
 }
 
 fn schema() -> SchemaRef {
@@ -120,9 +122,9 @@ fn merges_that_take_several_epochs_change_no_row() {
                 other => running = other,
             }
             if running.is_none() {
-                running = table.due(3, epoch).map(|merge| {
-                    (merge.run().unwrap(), epoch + numbers.below(4))
-                });
+                running = table
+                    .due(3, epoch)
+                    .map(|merge| (merge.run().unwrap(), epoch + numbers.below(4)));
                 late += u64::from(running.as_ref().is_some_and(|(_, until)| *until > epoch));
             }
             table.begin_epoch(epoch);

@@ -265,7 +265,12 @@ mod tests {
     fn entries_come_in_order_however_many() {
         for count in [0_u64, 1, 7, 5_000, 40_000] {
             let entries: Vec<(u64, u32)> = (0..count)
-                .map(|n| (n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (n % 3 * 8), u32::try_from(n % 9).unwrap()))
+                .map(|n| {
+                    (
+                        n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (n % 3 * 8),
+                        u32::try_from(n % 9).unwrap(),
+                    )
+                })
                 .collect();
             let mut expected = entries.clone();
             expected.sort_unstable();

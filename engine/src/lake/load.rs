@@ -11,11 +11,11 @@ use roaring::RoaringBitmap;
 use url::Url;
 
 use super::commit::{DataChange, FileEntry, Identity};
+use super::file::LiveFile;
 use super::parquet::decode;
 use super::ranges::Ranges;
-use super::store::Store;
-use super::file::LiveFile;
 use super::room::Room;
+use super::store::Store;
 use super::table::{Table, TableSpec};
 use super::tables::Standing;
 use super::vector;

@@ -10,9 +10,9 @@ use freshet_sql::maintain::keys::{KeyExprs, KeySet};
 use freshet_sql::maintain::near::{RangeKey, Ranges};
 use freshet_sql::maintain::stored::{Stored, When};
 
+use super::file::LiveFile;
 use super::index::Place;
 use super::keys::KeyIndex;
-use super::file::LiveFile;
 use super::table::Table;
 use crate::error::Error;
 

@@ -87,7 +87,11 @@ impl Memory {
 
     /// The bound in bytes.
     pub fn resolved(&self) -> u64 {
-        if self.bytes_max > 0 { self.bytes_max } else { available().map_or(u64::MAX, |all| all / 2) }
+        if self.bytes_max > 0 {
+            self.bytes_max
+        } else {
+            available().map_or(u64::MAX, |all| all / 2)
+        }
     }
 }
 

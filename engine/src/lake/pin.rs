@@ -4,8 +4,8 @@
 
 use arrow::array::RecordBatch;
 
-use super::ranges::Ranges;
 use super::index::RowIndex;
+use super::ranges::Ranges;
 use super::table::Table;
 use crate::error::Result;
 
@@ -13,9 +13,11 @@ impl Table {
     /// The table as it is now, for a look beside the epochs: its rows are shared, and nothing of it
     /// can be found by identity before [`Table::reindex`].
     pub fn pinned(&self) -> Self {
-        let files = self.files.iter().filter(|(_, f)| f.live_rows() > 0).map(|(number, file)| {
-            (*number, file.pinned())
-        });
+        let files = self
+            .files
+            .iter()
+            .filter(|(_, f)| f.live_rows() > 0)
+            .map(|(number, file)| (*number, file.pinned()));
         Self {
             files: files.collect(),
             next_file: self.next_file,

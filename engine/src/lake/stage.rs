@@ -5,7 +5,7 @@
 use bytes::Bytes;
 
 use super::commit::{self, Actions, DataChange, Stamp};
-use super::file::LiveFile;
+use super::file::{LiveFile, OWN_INDEX_ROWS};
 use super::parquet::{Effort, encode};
 use super::table::Table;
 use super::vector;
@@ -76,8 +76,9 @@ impl LiveFile {
     /// Makes its object, if it is not made yet.
     pub(super) fn encode(&mut self) -> Result<()> {
         if self.body.is_none() {
-            let merged = self.change == DataChange::Layout;
-            let body = encode(&self.rows, if merged { Effort::Small } else { Effort::Quick })?;
+            // Small merged files are soon merged again.
+            let kept = self.change == DataChange::Layout && self.rows.num_rows() >= OWN_INDEX_ROWS;
+            let body = encode(&self.rows, if kept { Effort::Small } else { Effort::Quick })?;
             self.size = i64::try_from(body.len()).unwrap_or(i64::MAX);
             self.body = Some(body);
         }

@@ -44,7 +44,11 @@ impl TableSpec {
     /// The columns in whose order merged files lie: the key, or the first column where there is none.
     pub(super) fn cluster(&self) -> Vec<usize> {
         let has_key = self.identity.len() < self.digest.len();
-        if has_key { self.identity.clone() } else { self.identity.first().copied().into_iter().collect() }
+        if has_key {
+            self.identity.clone()
+        } else {
+            self.identity.first().copied().into_iter().collect()
+        }
     }
 }
 

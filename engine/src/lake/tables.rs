@@ -10,9 +10,9 @@ use super::append::AppendTable;
 use super::commit::Stamp;
 use super::dead;
 use super::layout;
-use super::store::Store;
 use super::room::Room;
 use super::stage::{Upload, encode_all};
+use super::store::Store;
 use super::table::Table;
 use crate::error::Result;
 

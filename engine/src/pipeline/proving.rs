@@ -16,9 +16,9 @@ use tokio::task::JoinHandle;
 
 use super::Pipeline;
 use crate::error::{Error, Result};
-use crate::lake::{layout, load};
 use crate::lake::store::Store;
 use crate::lake::tables::{Tables, upload};
+use crate::lake::{layout, load};
 use crate::publish::cursor;
 use crate::publish::target::TARGETS;
 use crate::transform::options::ProofOptions;

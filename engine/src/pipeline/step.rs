@@ -77,6 +77,7 @@ impl Pipeline {
         failpoint::hit("transformed");
         let changes =
             if self.publishers.is_empty() { BTreeMap::new() } else { output.changes.clone() };
+        self.tables.make_room()?;
         let decision = self.stage(epoch, &input, output).await?;
         let since = Instant::now();
         let decided = decide(&self.store, &decision).await?;
@@ -87,14 +88,20 @@ impl Pipeline {
         let since = Instant::now();
         apply(&self.store, &decision).await?;
         shares::add(Share::Apply, since);
-        self.forced.clear();
-        self.stale_sources.clear();
         for publisher in &self.publishers {
             publisher.committed(&decision, &changes);
         }
+        self.decided(decision, &input, epoch.loading == Loading::Done).await?;
+        self.stop_if_all_bad(epoch, letters.len())?;
+        Ok(Decided::Ours)
+    }
+
+    /// What an epoch that was decided begins and ends beside the line.
+    async fn decided(&mut self, decision: Decision, input: &Input, loaded: bool) -> Result<()> {
+        self.forced.clear();
+        self.stale_sources.clear();
         self.tending.start(&self.store, &decision);
-        self.repaired(&input).await?;
-        let loaded = epoch.loading == Loading::Done;
+        self.repaired(input).await?;
         if loaded
             && let Some(found) = self
                 .proving
@@ -104,8 +111,7 @@ impl Pipeline {
             self.disproved(&found).await?;
         }
         self.last = Some(decision);
-        self.stop_if_all_bad(epoch, letters.len())?;
-        Ok(Decided::Ours)
+        Ok(())
     }
 
     /// Raw, then current rows of one table.

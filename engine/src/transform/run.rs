@@ -153,7 +153,12 @@ impl Planned {
     }
 
     /// Takes changes into their tables, side by side.
-    fn apply(&self, tables: &mut Tables, made: Vec<(usize, Applied)>, epoch: u64) -> Result<Vec<(usize, ChangeBatch, ModelReport)>> {
+    fn apply(
+        &self,
+        tables: &mut Tables,
+        made: Vec<(usize, Applied)>,
+        epoch: u64,
+    ) -> Result<Vec<(usize, ChangeBatch, ModelReport)>> {
         let mut made: BTreeMap<&str, (usize, Applied)> =
             made.into_iter().map(|(at, m)| (self.models[at].name.as_str(), (at, m))).collect();
         let own = tables.models.iter_mut();

@@ -211,7 +211,12 @@ impl<'a> Compiler<'a> {
     }
 
     /// One side of a join by its key and an interval, where the join asks for one.
-    fn near(&self, join: &Join, (node, key): (usize, &[Expr]), other: usize) -> Result<Option<Near>> {
+    fn near(
+        &self,
+        join: &Join,
+        (node, key): (usize, &[Expr]),
+        other: usize,
+    ) -> Result<Option<Near>> {
         let plain = join.null_equality == NullEquality::NullEqualsNothing && !join.null_aware;
         let Some(filter) = join.filter.as_ref().filter(|_| plain && !key.is_empty()) else {
             return Ok(None);

@@ -153,7 +153,8 @@ impl Near {
     fn ranges(&self, keys: &KeyExprs, rows: &[RecordBatch]) -> Result<Ranges> {
         let mut intervals = Vec::new();
         for batch in rows {
-            let (low, high) = (self.ends(self.low.as_ref(), batch)?, self.ends(self.high.as_ref(), batch)?);
+            let (low, high) =
+                (self.ends(self.low.as_ref(), batch)?, self.ends(self.high.as_ref(), batch)?);
             let end = |ends: &Option<Int64Array>, row: usize| {
                 ends.as_ref().filter(|e| e.is_valid(row)).map(|e| e.value(row))
             };
@@ -167,7 +168,11 @@ impl Near {
                 if from <= to {
                     intervals.push((hash, (from, to)));
                 }
-                if self.nulls && !mutated("interval: nothing is open on the other side") {
+                // `.. or bound is null` passes a null value too where the bound is null.
+                let is_open =
+                    |ends: &Option<Int64Array>| ends.as_ref().is_some_and(|e| e.is_null(row));
+                let nulls = self.nulls || is_open(&low) || is_open(&high);
+                if nulls && !mutated("interval: nothing is open on the other side") {
                     intervals.push((hash, Ranges::NULLS));
                 }
             }
@@ -185,7 +190,8 @@ impl Near {
         let values = values.into_array(rows.num_rows()).map_err(run_error)?;
         let values = cast(&values, &DataType::Int64)?;
         let values = values.as_primitive_opt::<Int64Type>();
-        let values = values.ok_or_else(|| Error::Bug("a bound that is no whole number".to_owned()))?;
+        let values =
+            values.ok_or_else(|| Error::Bug("a bound that is no whole number".to_owned()))?;
         Ok(Some(values.clone()))
     }
 }
@@ -209,5 +215,68 @@ impl Run<'_> {
             return Ok(Vec::new());
         }
         Box::pin(self.fetch_near(&near.access, &ranges, when)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::datatypes::{Field, Schema};
+    use datafusion::logical_expr::{LogicalPlan, col};
+
+    use super::*;
+    use crate::plan::Session;
+
+    fn side(name: &str, columns: &[&str]) -> DFSchema {
+        let field = |c: &&str| Field::new(*c, DataType::Int64, true);
+        let schema = Schema::new(columns.iter().map(field).collect::<Vec<_>>());
+        DFSchema::try_from_qualified_schema(name, &schema).unwrap()
+    }
+
+    /// The bounds that a side gets from a join's condition, once it is optimized.
+    async fn found(on: &str, own: &str) -> Option<(String, Option<String>, Option<String>, bool)> {
+        let session = Session::new().unwrap();
+        for (name, columns) in [("f", ["k", "at"].as_slice()), ("v", &["k", "began", "ended"])] {
+            let fields = columns.iter().map(|c| Field::new(*c, DataType::Int64, true));
+            session.add(name, Arc::new(Schema::new(fields.collect::<Vec<_>>()))).unwrap();
+        }
+        let sql = format!("select f.at, v.began, v.ended from f join v on f.k = v.k and {on}");
+        let plan = session.prepare(session.plan(&sql).await.unwrap()).unwrap();
+        let mut filter = None;
+        let mut stack = vec![plan.optimized()];
+        while let Some(node) = stack.pop() {
+            if let LogicalPlan::Join(join) = node {
+                filter.clone_from(&join.filter);
+            }
+            stack.extend(node.inputs());
+        }
+        let (f, v) = (side("f", &["k", "at"]), side("v", &["k", "began", "ended"]));
+        let (own, other) = if own == "f" { (f, v) } else { (v, f) };
+        let made = bounds(&filter.unwrap(), &own, &other)?;
+        let text = |e: &Option<Expr>| e.as_ref().map(ToString::to_string);
+        Some((made.value.to_string(), text(&made.low), text(&made.high), made.nulls))
+    }
+
+    #[tokio::test]
+    async fn a_fact_is_bounded_by_its_version_and_a_version_by_its_end() {
+        let some = |t: &str| Some(t.to_owned());
+        let open = "f.at >= v.began and (f.at < v.ended or v.ended is null)";
+        let at = ("f.at".to_owned(), some("v.began"), some("v.ended"), false);
+        assert_eq!(found(open, "f").await, Some(at.clone()));
+        let ended = ("v.ended".to_owned(), some("f.at"), None, true);
+        assert_eq!(found(open, "v").await, Some(ended.clone()));
+        let turned = "v.began <= f.at and (v.ended is null or v.ended > f.at)";
+        assert_eq!(found(turned, "f").await, Some(at.clone()));
+        assert_eq!(found(turned, "v").await, Some(ended));
+        assert_eq!(found("f.at between v.began and v.ended", "f").await, Some(at));
+        let began = ("v.began".to_owned(), None, some("f.at"), false);
+        assert_eq!(found("f.at > v.began", "v").await, Some(began));
+    }
+
+    #[tokio::test]
+    async fn what_is_no_interval_bounds_nothing() {
+        for on in ["f.at <> v.began", "f.at + v.ended > v.began", "(f.at > v.began or v.k = 1)"] {
+            assert_eq!(found(on, "f").await, None, "{on}");
+        }
+        assert!(bounds(&col("f.at").is_null(), &side("f", &["at"]), &side("v", &["k"])).is_none());
     }
 }

@@ -107,12 +107,14 @@ mod tests {
 
     async fn count(sql: &str) -> i64 {
         let session = Session::new().unwrap();
-        let (_, rows) = session.query(&format!("select count(*) as n from ({sql}) as q")).await.unwrap();
+        let (_, rows) =
+            session.query(&format!("select count(*) as n from ({sql}) as q")).await.unwrap();
         let first: &RecordBatch = rows.first().unwrap();
         first.column(0).as_primitive::<Int64Type>().value(0)
     }
 
-    const GROUPED: &str = "(select k, count(*) as n from (values (1), (1), (2)) as t(k) group by k)";
+    const GROUPED: &str =
+        "(select k, count(*) as n from (values (1), (1), (2)) as t(k) group by k)";
 
     #[tokio::test]
     async fn a_key_of_the_input_is_no_key_of_unnested_rows() {
@@ -120,7 +122,8 @@ mod tests {
         assert_eq!(count(&format!("select k from {unnested} as u")).await, 4);
         assert_eq!(count(&format!("select distinct k from {unnested} as u")).await, 2);
         assert_eq!(count(&format!("select distinct k, v from {unnested} as u")).await, 2);
-        let joined = format!("select o.k from (values (1), (2)) as o(k) join {unnested} as u on u.k = o.k");
+        let joined =
+            format!("select o.k from (values (1), (2)) as o(k) join {unnested} as u on u.k = o.k");
         assert_eq!(count(&joined).await, 4, "each row has two partners");
     }
 

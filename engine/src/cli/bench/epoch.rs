@@ -19,8 +19,8 @@ use crate::cli::args::EpochBench;
 use crate::cli::bank_project;
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, Result};
-use crate::lake::table::Table;
 use crate::lake::options::{Memory, Options as LakeOptions};
+use crate::lake::table::Table;
 use crate::pipeline::{Pipeline, Settings, shares};
 use crate::{checkpoint, envelope};
 
@@ -86,7 +86,8 @@ async fn one(options: &EpochBench, rows: usize, lake: &Path) -> Result<Measured>
         let since = Instant::now();
         pipeline.step(&epoch).await?;
         measured.epochs_ms.push(since.elapsed().as_secs_f64() * 1e3);
-        let entries = pipeline.last().map_or(0, |d| d.entries.iter().map(|e| e.text.len()).sum::<usize>());
+        let entries =
+            pipeline.last().map_or(0, |d| d.entries.iter().map(|e| e.text.len()).sum::<usize>());
         measured.entry_bytes.push(entries as f64);
         measured.note_models(&pipeline);
         measured.note_tests(&pipeline);

@@ -39,7 +39,15 @@ impl Maker<'_, '_> {
                     continue;
                 }
                 let name = self.name("j");
-                list.push(format!("{alias}.{column} as {name}"));
+                // What a padded row has there is not null then.
+                let value = match kind {
+                    Kind::Int if self.tape.chance(15) => format!("coalesce({alias}.{column}, 0)"),
+                    Kind::Text if self.tape.chance(25) => {
+                        format!("coalesce({alias}.{column}, 'a')")
+                    }
+                    _ => format!("{alias}.{column}"),
+                };
+                list.push(format!("{value} as {name}"));
                 columns.push((name, *kind));
             }
         }
@@ -59,13 +67,16 @@ impl Maker<'_, '_> {
         let sides = [(left, &names[0]), (right, &names[1])];
         let turned = usize::from(self.tape.chance(50));
         let ((one, a), (other, b)) = (sides[turned], sides[1 - turned]);
-        let kinds = *self.tape.one_of(&[[Kind::Int], [Kind::Int], [Kind::Time]]);
-        let Some((at, _)) = self.pick(one, &kinds) else { return String::new() };
+        let kind = *self.tape.one_of(&[Kind::Int, Kind::Int, Kind::Time]);
+        let Some((at, _)) = self.pick(one, &[kind]) else { return String::new() };
+        // The last is the one that is null most often, as the end of a version.
+        let to = other.columns.iter().rfind(|(_, k)| *k == kind).map(|(name, _)| name.clone());
+        let Some(to) = to else { return String::new() };
         let mut made = String::new();
-        if let Some((from, _)) = self.pick(other, &kinds) {
+        if let Some((from, _)) = self.pick(other, &[kind]).filter(|(from, _)| *from != to) {
             made = format!(" and {a}.{at} >= {b}.{from}");
         }
-        if let Some((to, _)) = self.pick(other, &kinds).filter(|_| self.tape.chance(85)) {
+        if made.is_empty() || self.tape.chance(80) {
             made += &match self.tape.choose(3) {
                 0 => format!(" and {a}.{at} < {b}.{to}"),
                 1 => format!(" and ({a}.{at} <= {b}.{to} or {b}.{to} is null)"),
