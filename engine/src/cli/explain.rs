@@ -28,8 +28,8 @@ use crate::transform::plan::{Planned, PlannedModel};
 struct Told<'p> {
     model: &'p PlannedModel,
     explained: Explained,
-    /// Where the construct stands that makes it cost everything.
-    at: Option<String>,
+    /// By input: where the construct stands that makes it cost everything.
+    places: Vec<Option<String>>,
     before: Option<Cost>,
 }
 
@@ -118,15 +118,23 @@ fn earlier(text: &[u8]) -> Option<BTreeMap<String, Cost>> {
 fn told<'p>(project: &Project, model: &'p PlannedModel, before: Option<Cost>) -> Told<'p> {
     let explained = model.maintained.explain();
     let written = project.models.iter().find(|m| m.name == model.name);
-    let obstacle = explained.inputs.iter().find_map(|i| i.obstacle);
-    let at = obstacle.zip(written).map(|(obstacle, written)| match place(&written.sql, obstacle) {
-        Some((line, column)) => written.locate(line, column).to_string(),
-        None => written.location.to_string(),
-    });
-    Told { model, explained, at, before }
+    let at = |obstacle: Construct| {
+        let written = written?;
+        Some(match place(&written.sql, obstacle) {
+            Some((line, column)) => written.locate(line, column).to_string(),
+            None => written.location.to_string(),
+        })
+    };
+    let places = explained.inputs.iter().map(|i| i.obstacle.and_then(at)).collect();
+    Told { model, explained, places, before }
 }
 
 impl Told<'_> {
+    /// The first of the places.
+    fn at(&self) -> Option<&str> {
+        self.places.iter().flatten().next().map(String::as_str)
+    }
+
     fn text(&self, with_plan: bool) -> String {
         use std::fmt::Write as _;
         let mut text = String::new();
@@ -139,7 +147,7 @@ impl Told<'_> {
             };
             let _ = writeln!(text, "  {how}");
         }
-        for input in &self.explained.inputs {
+        for (input, at) in self.explained.inputs.iter().zip(&self.places) {
             let by = if input.keys.is_empty() {
                 String::new()
             } else {
@@ -147,7 +155,7 @@ impl Told<'_> {
             };
             let _ = writeln!(text, "  {:<38} {}{by}", input.relation, input.cost.name());
             if let Some(why) = input.obstacle.filter(|_| input.cost == Cost::Full) {
-                let at = self.at.as_deref().unwrap_or_default();
+                let at = at.as_deref().unwrap_or_default();
                 let _ = writeln!(text, "    {at}: {}", why.name());
                 let _ = writeln!(text, "    what helps: {}", why.help());
             }
@@ -182,7 +190,7 @@ impl Told<'_> {
             "cost": self.explained.cost(),
             "cost_before": self.before,
             "inputs": inputs,
-            "at": self.at,
+            "at": self.at(),
             "plan": self.explained.plan,
         })
     }
@@ -190,7 +198,7 @@ impl Told<'_> {
     /// What `--strict` says of it.
     fn complaint(&self) -> Option<String> {
         let (cost, name) = (self.explained.cost(), &self.model.name);
-        let at = self.at.clone().unwrap_or_else(|| self.model.location.to_string());
+        let at = self.at().map_or_else(|| self.model.location.to_string(), str::to_owned);
         if let Some(before) = self.before.filter(|before| cost > *before) {
             return Some(format!(
                 "{at}: model \"{name}\" got worse: a change cost {}, now {}",
