@@ -4,6 +4,7 @@
 //! be used for work that waits for a server.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, Result};
 
@@ -19,23 +20,24 @@ pub fn run<T: Send, R: Send>(
     }
     let queue = Mutex::new(pieces.into_iter().enumerate());
     let next = || queue.lock().ok().and_then(|mut pieces| pieces.next());
+    let failed = AtomicBool::new(false);
     let take = || {
         let mut made = Vec::new();
-        while let Some((at, piece)) = next() {
-            made.push((at, work(piece)?));
+        while let Some((at, piece)) = next().filter(|_| !failed.load(Ordering::Relaxed)) {
+            let done = work(piece).inspect_err(|_| failed.store(true, Ordering::Relaxed));
+            made.push((at, done?));
         }
         Ok(made)
     };
-    let mut made = std::thread::scope(|scope| {
+    // Every thread is joined before any answer is looked at: a scope panics over one that is not.
+    let ended: Vec<std::thread::Result<Result<Vec<(usize, R)>>>> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..workers).map(|_| scope.spawn(take)).collect();
-        let mut all = Vec::new();
-        for thread in threads {
-            let made: Result<Vec<(usize, R)>> =
-                thread.join().map_err(|_| Error::bug("a piece of an epoch ended in a panic"))?;
-            all.extend(made?);
-        }
-        Ok::<_, Error>(all)
-    })?;
+        threads.into_iter().map(std::thread::ScopedJoinHandle::join).collect()
+    });
+    let mut made = Vec::new();
+    for part in ended {
+        made.extend(part.map_err(|_| Error::bug("a piece of an epoch ended in a panic"))??);
+    }
     made.sort_by_key(|(at, _)| *at);
     Ok(made.into_iter().map(|(_, made)| made).collect())
 }
@@ -63,7 +65,7 @@ mod tests {
     fn an_error_or_a_panic_of_one_piece_is_the_answer() {
         let fails = |n: u32| if n == 7 { Err(Error::bug("seven")) } else { Ok(n) };
         assert!(run((0..20).collect(), fails).unwrap_err().to_string().contains("seven"));
-        let panics = |n: u32| if n == 7 { std::panic::panic_any(n) } else { Ok(n) };
+        let panics = |n: u32| if n >= 7 { std::panic::panic_any(n) } else { Ok(n) };
         assert!(run((0..20).collect(), panics).unwrap_err().to_string().contains("panic"));
     }
 }

@@ -91,6 +91,8 @@ pub struct Pipeline {
     stale_sources: BTreeSet<String>,
     undeclared: BTreeSet<Arc<str>>,
     bad_in_a_row: usize,
+    /// Models that are made anew because of a proof.
+    wished: BTreeSet<String>,
     /// When wishes were looked for, microseconds since 1970 UTC.
     wishes_us: i64,
     compacting: Compacting,
@@ -137,6 +139,7 @@ impl Pipeline {
             stale_sources: opened.stale_sources,
             undeclared: BTreeSet::new(),
             bad_in_a_row: 0,
+            wished: opened.wished,
             wishes_us: i64::MIN / 2,
             publishers: Vec::new(),
         })

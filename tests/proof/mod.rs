@@ -76,6 +76,26 @@ async fn what_prove_finds_is_told_held_and_made_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_running_service_reads_anew_what_prove_found_in_the_lake() {
+    let mut bank = BankLake::open(40, 13).await;
+    bank.live(30).await;
+    damage(&bank).await;
+    let folder = bank.folder.path().to_path_buf();
+    let (output, told) = prove(&folder, Some(MART));
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    // What it holds in memory is right: only the file is not, and it must be written anew.
+    for _ in 0..200 {
+        bank.live(3).await;
+        if cursor::holds(&bank.store(), "snowflake").await.unwrap().is_empty() {
+            break;
+        }
+    }
+    assert!(cursor::holds(&bank.store(), "snowflake").await.unwrap().is_empty(), "still held");
+    let (output, told) = prove(&folder, None);
+    assert!(output.status.success(), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_continuous_prover_finds_it_beside_the_epochs() {
     let mut bank = BankLake::open(40, 12).await;
     bank.live(30).await;

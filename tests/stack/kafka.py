@@ -84,8 +84,11 @@ class Kafka(Server):
             return False
 
     def create_topic(self, topic: str, partitions: int = 3, **config: str) -> None:
-        """Creates `topic` and waits for the broker's word. Underscores in `config` mean dots."""
-        settings = {key.replace("_", "."): value for key, value in config.items()}
+        """Creates `topic` and waits for the broker's word. Underscores in `config` mean dots.
+
+        Records are kept for ever: a bank's own times are older than any retention.
+        """
+        settings = {"retention.ms": "-1"} | {key.replace("_", "."): value for key, value in config.items()}
         new = NewTopic(topic, num_partitions=partitions, replication_factor=1, config=settings)
         self.admin.create_topics([new])[topic].result(timeout=30)
 

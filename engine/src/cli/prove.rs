@@ -202,7 +202,7 @@ impl Told {
         }
         format!(
             "{name:<40} {:>12} rows  DIFFERS\n  {}\n  both versions: {}; pushes are held; a \
-             model is made anew by the service within seconds, or when it starts\n",
+             model is made anew by the service with one of its next epochs\n",
             self.proof.rows,
             self.summary(),
             layout::proofs(&self.proof.name, self.proof.epoch)

@@ -3,11 +3,14 @@
 //! Rows go in once and are never looked up on the hot path, so nothing of them stays in memory but
 //! the list of files.
 
+use std::collections::BTreeMap;
+
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 
 use super::commit::{self, Actions, DataChange, FileEntry, Identity, Stamp};
+use super::compact::CROWDED;
 use super::load;
 use super::parquet::{Effort, FileWriter, decode, encode};
 use super::stage::Upload;
@@ -125,9 +128,22 @@ impl AppendTable {
         self.actions.adds.push((merged.entry, DataChange::Layout));
     }
 
+    /// Whether merges have fallen far behind.
+    pub fn is_crowded(&self, merge_files: usize) -> bool {
+        let most = merge_files.max(2) * CROWDED;
+        self.files.len() >= most
+            && self.classes(merge_files.max(2)).values().any(|files| files.len() >= most)
+    }
+
     fn crowded(&self, merge_files: usize) -> Option<Vec<FileEntry>> {
-        let mut classes: std::collections::BTreeMap<(Option<&str>, u32), Vec<&FileEntry>> =
-            std::collections::BTreeMap::new();
+        let mut classes = self.classes(merge_files).into_values();
+        let due = classes.find(|files| files.len() >= merge_files)?;
+        Some(due.into_iter().cloned().collect())
+    }
+
+    /// Small files by partition and size class.
+    fn classes(&self, merge_files: usize) -> BTreeMap<(Option<&str>, u32), Vec<&FileEntry>> {
+        let mut classes: BTreeMap<(Option<&str>, u32), Vec<&FileEntry>> = BTreeMap::new();
         let staged = |f: &FileEntry| self.actions.adds.iter().any(|(a, _)| a.path == f.path);
         for file in self.files.iter().filter(|f| f.size < MERGED_BYTES_MAX && !staged(f)) {
             let kib = usize::try_from(file.size / 16_384).unwrap_or(0).max(1);
@@ -136,8 +152,7 @@ impl AppendTable {
                 .or_default()
                 .push(file);
         }
-        let due = classes.into_values().find(|files| files.len() >= merge_files)?;
-        Some(due.into_iter().cloned().collect())
+        classes
     }
 
     /// The next log entry and the files it names, if anything was added.
@@ -212,6 +227,11 @@ pub struct RawMerged {
 }
 
 impl RawMerge {
+    /// Relative to the lake.
+    pub fn table(&self) -> &str {
+        &self.path
+    }
+
     /// Makes the merged file, and puts it into the lake, where no entry names it yet.
     pub async fn run(self, store: &Store) -> Result<RawMerged> {
         let (mut file, mut rows) = (FileWriter::new(&self.schema, Effort::Events)?, 0);

@@ -5,20 +5,22 @@
 
 use std::collections::BTreeMap;
 
+use super::file::LiveFile;
 use super::merge::Merge;
 use super::table::Table;
 use crate::error::Result;
 
 /// Rows of the smallest class; each next one holds `merge_files` times more.
 const CLASS_ROWS: usize = 2048;
-/// Files of so many rows are not merged any more: what a merge holds in memory is bounded.
+/// Files of so many rows are not merged any more, and a merge takes no more files once it has as many:
+/// what it holds in memory is bounded.
 const MERGED_ROWS_MAX: usize = 1 << 20;
 /// A file with more than this share of rows gone is rewritten, in percent.
 const GONE_PERCENT: usize = 50;
 /// Below this, a half-empty file costs nothing worth a rewrite.
 const REWRITE_ROWS_MIN: usize = 4096;
 /// A class of so many times the files that make a merge waits for one.
-const CROWDED: usize = 6;
+pub(super) const CROWDED: usize = 6;
 
 impl Table {
     /// The merge that is due, if one is.
@@ -31,7 +33,15 @@ impl Table {
             return Some(self.merge_of(&[*number], epoch));
         }
         let full = |numbers: &Vec<u32>| numbers.len() >= merge_files.max(2);
-        let due = self.classes(merge_files).into_values().find(full)?;
+        let class = self.classes(merge_files).into_values().find(full)?;
+        let (mut due, mut rows) = (Vec::new(), 0);
+        for number in class {
+            if due.len() >= 2 && rows >= MERGED_ROWS_MAX {
+                break;
+            }
+            rows += self.files.get(&number).map_or(0, LiveFile::live_rows);
+            due.push(number);
+        }
         Some(self.merge_of(&due, epoch))
     }
 

@@ -28,6 +28,8 @@ pub(super) struct LiveFile {
     pub size: i64,
     pub rows: RecordBatch,
     pub gone: RoaringBitmap,
+    /// How many were gone when a merge put it in.
+    pub settled: u64,
     /// As the log has it; `None` while no entry names the file.
     pub logged: Option<Option<DeletionVectorDescriptor>>,
     pub change: DataChange,
@@ -53,6 +55,7 @@ impl LiveFile {
             mapped: 0,
             rows,
             gone: RoaringBitmap::new(),
+            settled: 0,
             logged: None,
             change,
             body: None,

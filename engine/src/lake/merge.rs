@@ -1,8 +1,8 @@
 //! A merge of live files: made beside the epochs from rows that are shared, and put in between two.
 //!
 //! Rows that go while it is made are marked in the merged file when it is put in. Merged rows lie in
-//! the order of the table's key, so that bounds of files and row groups mean something to readers;
-//! indexes are merged too, not built anew. It must never change what a table holds.
+//! the order of the table's key, so that the bounds of row groups mean something to readers. Indexes by
+//! key are merged too, not built anew. It must never change what a table holds.
 
 use std::sync::Arc;
 
@@ -104,6 +104,7 @@ impl Table {
         if file.live_rows() == 0 {
             return Ok(());
         }
+        file.settled = file.gone.len();
         file.touch(self.epoch);
         if large {
             self.own_index.push(number);
@@ -114,6 +115,16 @@ impl Table {
 }
 
 impl Merge {
+    /// Relative to the lake.
+    pub fn table(&self) -> &str {
+        &self.table
+    }
+
+    /// Rows that it takes, dead ones too.
+    pub fn rows(&self) -> usize {
+        self.parts.iter().map(|part| part.rows.num_rows()).sum()
+    }
+
     /// Makes the merged file. Takes a while for a large one.
     pub fn run(self) -> Result<Merged> {
         let order = self.order()?;

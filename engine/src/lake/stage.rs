@@ -32,6 +32,11 @@ impl Table {
             self.drop_file(number, DataChange::Rows);
         }
         actions.removes.append(&mut self.dropped);
+        if !self.merges_are_undisturbed(&actions) {
+            // Readers skip what is layout alone: then rows that went with it would never go.
+            actions.removes.iter_mut().for_each(|(_, change)| *change = DataChange::Rows);
+            self.unnamed().for_each(|file| file.change = DataChange::Rows);
+        }
         let mut packer = vector::Packer::new(&self.spec.path);
         for file in self.files.values_mut() {
             stage_file(&self.spec.path, file, &mut actions, &mut uploads, &mut packer)?;
@@ -48,6 +53,19 @@ impl Table {
         Ok(Some((version, bytes, uploads)))
     }
 
+    /// Whether merged files hold every row that their parts held in the version before.
+    fn merges_are_undisturbed(&self, actions: &Actions) -> bool {
+        let merged = |f: &&LiveFile| f.logged.is_none() && f.change == DataChange::Layout;
+        let mut files = self.files.values().filter(merged).peekable();
+        let parts = actions.removes.iter().any(|(_, change)| *change == DataChange::Layout);
+        files.peek().is_some() == parts && files.all(|f| f.gone.len() == f.settled)
+    }
+
+    /// Files that no entry names yet.
+    fn unnamed(&mut self) -> impl Iterator<Item = &mut LiveFile> {
+        self.files.values_mut().filter(|file| file.logged.is_none())
+    }
+
     pub(super) fn drop_file(&mut self, number: u32, change: DataChange) {
         self.own_index.retain(|own| *own != number);
         if let Some(file) = self.files.remove(&number)
@@ -59,9 +77,7 @@ impl Table {
 
     /// Files that no entry names yet and that are not encoded.
     fn unwritten(&mut self) -> impl Iterator<Item = &mut LiveFile> {
-        let unwritten =
-            |f: &&mut LiveFile| f.logged.is_none() && f.body.is_none() && f.live_rows() > 0;
-        self.files.values_mut().filter(unwritten)
+        self.unnamed().filter(|file| file.body.is_none() && file.live_rows() > 0)
     }
 }
 

@@ -16,6 +16,9 @@ use crate::error::Result;
 /// Entries kept below a checkpoint, for readers that started before it.
 const ENTRIES_KEPT: u64 = 200;
 
+/// A file that an epoch or a merge in hand has put is not named yet: it is left for so long.
+const RETENTION_MINUTES_MIN: u64 = 10;
+
 /// Files that no version names any more, and since when they were seen so, milliseconds.
 ///
 /// Derived: after a restart they are seen anew, and go one retention later.
@@ -48,12 +51,16 @@ pub async fn tend(
     deltalake::checkpoints::create_checkpoint(&opened, None)
         .await
         .map_err(|e| failure(table, e))?;
-    let retention_ms = i64::try_from(retention_minutes.saturating_mul(60_000)).unwrap_or(i64::MAX);
+    let minutes = retention_minutes.max(RETENTION_MINUTES_MIN);
+    let retention_ms = i64::try_from(minutes.saturating_mul(60_000)).unwrap_or(i64::MAX);
     let named = named(&opened, table)?;
     let keep_from = version.saturating_sub(ENTRIES_KEPT);
     for object in store.list(table).await? {
         let path = object.location.as_ref();
         let Some(name) = path.strip_prefix(&format!("{table}/")) else { continue };
+        if named.contains(name) {
+            unnamed.0.remove(path);
+        }
         let goes = match name.strip_prefix("_delta_log/") {
             Some(entry) => entry_number(entry).is_some_and(|number| number < keep_from),
             None => !named.contains(name) && unnamed.is_over(path, now_ms, retention_ms),
@@ -139,6 +146,19 @@ mod tests {
             let found = store.get("marts/t/part-orphan.parquet").await.unwrap();
             assert_eq!(found.is_some(), orphan, "after {now_ms} ms");
         }
+        // What was unnamed, then named, then unnamed again waits its whole time again.
+        store.put("marts/t/part-twice.parquet", Bytes::from_static(b"x")).await.unwrap();
+        tend(&store, "marts/t", version, 60, 0, &mut unnamed).await.unwrap();
+        let seen = unnamed.0.remove("marts/t/part-twice.parquet");
+        assert_eq!(seen, Some(0));
+        let live = store.list("marts/t").await.unwrap();
+        let live = live.iter().map(|o| o.location.to_string()).find(|path| {
+            path.ends_with(".parquet") && !path.contains("_delta_log") && !path.contains("twice")
+        });
+        let live = live.unwrap();
+        unnamed.0.insert(live.clone(), 0);
+        tend(&store, "marts/t", version, 60, HOUR_MS, &mut unnamed).await.unwrap();
+        assert!(!unnamed.0.contains_key(&live), "it is named");
         let again = load::table(&store, spec, version).await.unwrap();
         assert_eq!((again.rows(), again.digest()), (55, table.digest()));
         assert_eq!(again.file_count(), table.file_count());

@@ -29,6 +29,8 @@ pub struct Opened {
     pub window: Window,
     /// Models that must be made anew: new, edited, or below such.
     pub forced: BTreeSet<String>,
+    /// Those of them that a proof found wrong.
+    pub wished: BTreeSet<String>,
     /// Sources whose columns changed: to be made anew from raw.
     pub stale_sources: BTreeSet<String>,
 }
@@ -72,10 +74,10 @@ pub async fn open(
         let path = layout::DEAD_LETTERS.to_owned();
         tables.dead = AppendTable::load(store, path, dead::schema(), None, at).await?;
     }
-    let mut forced = take_models(store, &planned, &mut tables, loaded, last).await?;
+    let (mut forced, wished) = take_models(store, &planned, &mut tables, loaded, last).await?;
     planned.add_readers(&mut forced);
     let window = fill_window(store, &tables, catalog, dedupe_events).await?;
-    Ok(Opened { tables, planned, window, forced, stale_sources })
+    Ok(Opened { tables, planned, window, forced, wished, stale_sources })
 }
 
 /// Histories that were taken over from a target. They are part of what their snapshot is: its
@@ -118,15 +120,15 @@ async fn load_tables(
     Ok(tables.into_iter().map(|table| (table.path().to_owned(), table)).collect())
 }
 
-/// The models' tables, and which of them must be made anew.
+/// The models' tables: which of them must be made anew, and which because of a proof.
 async fn take_models(
     store: &Store,
     planned: &Planned,
     tables: &mut Tables,
     mut loaded: BTreeMap<String, Table>,
     last: Option<&Decision>,
-) -> Result<BTreeSet<String>> {
-    let mut forced = BTreeSet::new();
+) -> Result<(BTreeSet<String>, BTreeSet<String>)> {
+    let (mut forced, mut wished) = (BTreeSet::new(), BTreeSet::new());
     let known: BTreeMap<&str, &str> = last
         .map(|d| d.models.iter().map(|m| (m.name.as_str(), m.fingerprint.as_str())).collect())
         .unwrap_or_default();
@@ -136,6 +138,7 @@ async fn take_models(
         let disproved = store.get(&layout::repair(&model.name)).await?.is_some();
         if disproved {
             table.rehash()?;
+            wished.insert(model.name.clone());
         }
         if known.get(model.name.as_str()) != Some(&model.fingerprint.as_str())
             || table.is_restarted()
@@ -146,7 +149,7 @@ async fn take_models(
         }
         tables.models.insert(model.name.clone(), table);
     }
-    Ok(forced)
+    Ok((forced, wished))
 }
 
 /// Fills the window with the newest raw events, oldest first.

@@ -6,7 +6,7 @@
 //! It must never hold up an epoch, and never decide what a table holds: a difference only asks for
 //! the model to be made anew.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -149,6 +149,7 @@ impl Pipeline {
         if let Some(table) = self.tables.models.get_mut(&found.name) {
             table.rehash()?;
         }
+        self.wished.insert(found.name.clone());
         self.forced.insert(found.name.clone());
         self.planned.add_readers(&mut self.forced);
         Ok(())
@@ -170,11 +171,10 @@ impl Pipeline {
             let Some(at) = standing.get(&model.spec.path).filter(|_| wished) else { continue };
             // What a running merge was begun from is no more.
             self.compacting.abandon();
-            let room = self.tables.room.clone();
             let spec = model.spec.clone();
-            let mut table = load::standing(&self.store, spec, at, room.as_deref()).await?;
-            table.rehash()?;
+            let table = load::table(&self.store, spec, at.version).await?;
             self.tables.models.insert(model.name.clone(), table);
+            self.wished.insert(model.name.clone());
             self.forced.insert(model.name.clone());
         }
         self.planned.add_readers(&mut self.forced);
@@ -183,13 +183,13 @@ impl Pipeline {
 
     /// Models that were made anew equal their recompute: what held them is over.
     pub(super) async fn repaired(&mut self, input: &Input) -> Result<()> {
-        for name in &input.forced {
-            let path = layout::repair(name);
-            if self.store.get(&path).await?.is_none() {
-                continue;
-            }
+        let (done, left) =
+            std::mem::take(&mut self.wished).into_iter().partition(|n| input.forced.contains(n));
+        self.wished = left;
+        let done: BTreeSet<String> = done;
+        for name in &done {
             hold_all(&self.store, name, None).await?;
-            self.store.delete(&path).await?;
+            self.store.delete(&layout::repair(name)).await?;
             tracing::info!(model = name, "made anew after a proof that did not hold");
         }
         Ok(())
@@ -232,7 +232,10 @@ fn prove(
         let model = planned.models.iter().find(|m| m.name == name);
         let model = model.ok_or_else(|| Error::bug("a proof of an unknown model"))?;
         let made = proof::model(&planned, model, pinned, epoch).await;
-        *own.lock().unwrap_or_else(PoisonError::into_inner) = Some(planned);
+        // After an error its relations may still hold rows.
+        if made.is_ok() {
+            *own.lock().unwrap_or_else(PoisonError::into_inner) = Some(planned);
+        }
         made
     })
 }

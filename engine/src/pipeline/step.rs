@@ -43,7 +43,10 @@ impl Pipeline {
         let before = self.last.as_ref().map_or(i64::MIN, |d| d.time_us);
         let time_us = self.clock.now_us().max(before);
         let since = Instant::now();
-        self.take_wishes(time_us).await?;
+        let reading = matches!(epoch.loading, Loading::Reading { .. });
+        if !reading {
+            self.take_wishes(time_us).await?;
+        }
         self.compacting.take(&self.store, &mut self.tables, number).await?;
         self.tables.make_room()?;
         shares::add(Share::Compact, since);
@@ -91,18 +94,20 @@ impl Pipeline {
         for publisher in &self.publishers {
             publisher.committed(&decision, &changes);
         }
-        self.decided(decision, &input, epoch.loading == Loading::Done).await?;
+        self.decided(decision, &input, epoch.loading).await?;
         self.stop_if_all_bad(epoch, letters.len())?;
         Ok(Decided::Ours)
     }
 
     /// What an epoch that was decided begins and ends beside the line.
-    async fn decided(&mut self, decision: Decision, input: &Input, loaded: bool) -> Result<()> {
-        self.forced.clear();
-        self.stale_sources.clear();
+    async fn decided(&mut self, decision: Decision, input: &Input, loading: Loading) -> Result<()> {
         self.tending.start(&self.store, &decision);
-        self.repaired(input).await?;
-        if loaded
+        if !matches!(loading, Loading::Reading { .. }) {
+            self.forced.clear();
+            self.stale_sources.clear();
+            self.repaired(input).await?;
+        }
+        if loading == Loading::Done
             && let Some(found) = self
                 .proving
                 .tick(&self.planned, &self.tables, decision.epoch, decision.time_us)
@@ -179,14 +184,14 @@ impl Pipeline {
     /// What must be made anew from raw in this epoch: sources under new columns, and the history
     /// that forced snapshots are folded from.
     async fn remake(&mut self, input: &mut Input, loading: Loading) -> Result<()> {
+        if matches!(loading, Loading::Reading { .. }) {
+            return Ok(());
+        }
         input.forced = if matches!(loading, Loading::Finishing { .. }) {
             self.planned.models.iter().map(|m| m.name.clone()).collect()
         } else {
             self.forced.clone()
         };
-        if matches!(loading, Loading::Reading { .. }) {
-            return Ok(());
-        }
         let wanted: BTreeSet<String> = self
             .planned
             .models

@@ -58,10 +58,12 @@ impl Tending {
     fn due(&mut self, decision: &Decision) -> Vec<(String, u64)> {
         let mut due = Vec::new();
         for (table, standing) in &decision.tables {
+            // A process may commit but once: what the version before it left due is due.
+            let before = standing.version.saturating_sub(1);
             let done = self
                 .done
                 .entry(table.clone())
-                .or_insert_with(|| standing.version - standing.version % self.checkpoint_commits);
+                .or_insert_with(|| before - before % self.checkpoint_commits);
             if standing.version >= *done + self.checkpoint_commits {
                 *done = standing.version;
                 due.push((table.clone(), standing.version));

@@ -5,6 +5,7 @@
 //! Bounds are taken as closed and a null bound as open: what is found too much, the join itself drops.
 //! It must never find less than the join's condition lets through.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, Int64Array, RecordBatch};
@@ -51,11 +52,14 @@ pub(super) fn bounds(filter: &Expr, own: &DFSchema, other: &DFSchema) -> Option<
     for conjunct in split_conjunction(filter) {
         for one in compared(conjunct, own, other) {
             match found.iter_mut().find(|f| f.value == one.value) {
-                Some(known) => {
-                    known.nulls &= one.nulls;
-                    known.low = known.low.take().or(one.low);
-                    known.high = known.high.take().or(one.high);
+                // A second bound of one end says nothing more, of nulls neither.
+                Some(known) if one.low.is_some() && known.low.is_none() => {
+                    (known.low, known.nulls) = (one.low, known.nulls && one.nulls);
                 }
+                Some(known) if one.high.is_some() && known.high.is_none() => {
+                    (known.high, known.nulls) = (one.high, known.nulls && one.nulls);
+                }
+                Some(_) => {}
                 None => found.push(one),
             }
         }
@@ -107,7 +111,8 @@ fn compared(conjunct: &Expr, own: &DFSchema, other: &DFSchema) -> Vec<Bounds> {
             let (Ok(kind), Ok(same)) = (value.get_type(own), bound.get_type(other)) else {
                 return Vec::new();
             };
-            if kind != same || !is_whole(&kind) {
+            let plain = is_plain(value, own) && is_plain(bound, other);
+            if kind != same || !is_whole(&kind) || !plain {
                 return Vec::new();
             }
             let (value, bound) = (value.as_ref().clone(), Some(bound.as_ref().clone()));
@@ -122,6 +127,16 @@ fn compared(conjunct: &Expr, own: &DFSchema, other: &DFSchema) -> Vec<Bounds> {
 fn of(expr: &Expr, side: &DFSchema) -> bool {
     let columns = expr.column_refs();
     !columns.is_empty() && columns.iter().all(|column| side.has_column(column))
+}
+
+/// Whether an expression can be computed of any row, also of those that the join never meets.
+fn is_plain(expr: &Expr, side: &DFSchema) -> bool {
+    match expr {
+        Expr::Column(_) => expr.get_type(side).is_ok_and(|kind| is_whole(&kind)),
+        Expr::Cast(cast) => is_plain(&cast.expr, side),
+        Expr::Alias(alias) => is_plain(&alias.expr, side),
+        _ => false,
+    }
 }
 
 /// Whether values are places of an order in whole numbers.
@@ -150,16 +165,20 @@ impl Near {
     }
 
     /// Where the other side's rows reach, by the keys that they have there.
-    fn ranges(&self, keys: &KeyExprs, rows: &[RecordBatch]) -> Result<Ranges> {
+    fn ranges(&self, keys: &KeyExprs, rows: &[RecordBatch], asked: &KeySet) -> Result<Ranges> {
+        let asked: HashSet<u64> = asked.hashes().collect();
         let mut intervals = Vec::new();
         for batch in rows {
             let (low, high) =
                 (self.ends(self.low.as_ref(), batch)?, self.ends(self.high.as_ref(), batch)?);
             let end = |ends: &Option<Int64Array>, row: usize| {
-                ends.as_ref().filter(|e| e.is_valid(row)).map(|e| e.value(row))
+                ends.as_ref().filter(|e| e.is_valid(row)).map(|e| e.value(row).max(i64::MIN + 1))
             };
             let open = mutated("interval: an open end reaches nothing");
             for (row, hash) in keys.hashes(batch)?.into_iter().enumerate() {
+                if !asked.contains(&hash) {
+                    continue;
+                }
                 let from = end(&low, row).unwrap_or(if open { i64::MAX } else { i64::MIN + 1 });
                 let mut to = end(&high, row).unwrap_or(if open { i64::MIN } else { i64::MAX });
                 if mutated("interval: it ends a moment early") {
@@ -210,7 +229,7 @@ impl Run<'_> {
         let Some(near) = &join.side(side).near else {
             return Box::pin(self.fetch(&join.side(side).by_key, keys, when)).await;
         };
-        let ranges = near.ranges(&join.side(side.other()).keys, rows).map_err(Stop::from)?;
+        let ranges = near.ranges(&join.side(side.other()).keys, rows, keys).map_err(Stop::from)?;
         if ranges.is_empty() {
             return Ok(Vec::new());
         }
@@ -268,6 +287,9 @@ mod tests {
         assert_eq!(found(turned, "f").await, Some(at.clone()));
         assert_eq!(found(turned, "v").await, Some(ended));
         assert_eq!(found("f.at between v.began and v.ended", "f").await, Some(at));
+        let twice = "(f.at >= v.began or f.at is null) and (f.at >= v.ended or v.ended is null)";
+        let first = ("f.at".to_owned(), some("v.began"), None, true);
+        assert_eq!(found(twice, "f").await, Some(first), "the second says nothing more");
         let began = ("v.began".to_owned(), None, some("f.at"), false);
         assert_eq!(found("f.at > v.began", "v").await, Some(began));
     }

@@ -53,7 +53,8 @@ impl RangeKey {
         let order = order
             .as_primitive_opt::<Int64Type>()
             .ok_or_else(|| Error::Bug("an order that is no whole number".to_owned()))?;
-        let at = |row: usize| if order.is_null(row) { NULL } else { order.value(row) };
+        let at =
+            |row: usize| if order.is_null(row) { NULL } else { order.value(row).max(NULL + 1) };
         let hashes = self.by.hashes(rows)?;
         Ok(hashes.into_iter().enumerate().map(|(row, hash)| (hash, at(row))).collect())
     }
