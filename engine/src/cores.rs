@@ -8,6 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, Result};
 
+/// What a thread made, by place; or its panic.
+type Ended<R> = std::thread::Result<Result<Vec<(usize, R)>>>;
+
 /// Does the work for each piece, and answers in their order; the first error ends it.
 pub fn run<T: Send, R: Send>(
     pieces: Vec<T>,
@@ -30,7 +33,7 @@ pub fn run<T: Send, R: Send>(
         Ok(made)
     };
     // Every thread is joined before any answer is looked at: a scope panics over one that is not.
-    let ended: Vec<std::thread::Result<Result<Vec<(usize, R)>>>> = std::thread::scope(|scope| {
+    let ended: Vec<Ended<R>> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..workers).map(|_| scope.spawn(take)).collect();
         threads.into_iter().map(std::thread::ScopedJoinHandle::join).collect()
     });

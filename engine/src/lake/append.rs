@@ -12,7 +12,8 @@ use bytes::Bytes;
 use super::commit::{self, Actions, DataChange, FileEntry, Identity, Stamp};
 use super::compact::CROWDED;
 use super::load;
-use super::parquet::{Effort, FileWriter, decode, encode};
+use super::parquet::{Effort, decode, encode};
+use super::raw_merge::{RawMerge, RawMerged};
 use super::stage::Upload;
 use super::store::Store;
 use super::table::file_name;
@@ -208,55 +209,7 @@ impl AppendTable {
     }
 }
 
-/// Files of an append-only table to merge.
-#[derive(Debug)]
-pub struct RawMerge {
-    path: String,
-    schema: SchemaRef,
-    name: String,
-    partition: Option<String>,
-    files: Vec<FileEntry>,
-}
-
-/// The file that they became.
-#[derive(Debug)]
-pub struct RawMerged {
-    path: String,
-    of: Vec<FileEntry>,
-    entry: FileEntry,
-}
-
-impl RawMerge {
-    /// Relative to the lake.
-    pub fn table(&self) -> &str {
-        &self.path
-    }
-
-    /// Makes the merged file, and puts it into the lake, where no entry names it yet.
-    pub async fn run(self, store: &Store) -> Result<RawMerged> {
-        let (mut file, mut rows) = (FileWriter::new(&self.schema, Effort::Events)?, 0);
-        for entry in &self.files {
-            let path = format!("{}/{}", self.path, entry.path);
-            file.write(&stored(store, &path, &self.schema).await?)?;
-            rows += entry.rows;
-        }
-        let body = file.finish()?;
-        let size = i64::try_from(body.len()).unwrap_or(i64::MAX);
-        store.put(&format!("{}/{}", self.path, self.name), body).await?;
-        let entry =
-            FileEntry { path: self.name, size, rows, partition: self.partition, vector: None };
-        Ok(RawMerged { path: self.path, of: self.files, entry })
-    }
-}
-
-impl RawMerged {
-    /// Relative to the lake.
-    pub fn table(&self) -> &str {
-        &self.path
-    }
-}
-
-async fn stored(store: &Store, path: &str, schema: &SchemaRef) -> Result<RecordBatch> {
+pub(super) async fn stored(store: &Store, path: &str, schema: &SchemaRef) -> Result<RecordBatch> {
     let body = store.get(path).await?;
     let body = body.ok_or_else(|| Error::corrupt(format!("file \"{path}\" is missing")))?;
     decode(body, schema, path)

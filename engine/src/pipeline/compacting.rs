@@ -11,8 +11,8 @@ use tokio::task::JoinHandle;
 
 use super::shares::{self, Share};
 use crate::error::{Error, Result};
-use crate::lake::append::{RawMerge, RawMerged};
 use crate::lake::merge::{Merge, Merged};
+use crate::lake::raw_merge::{RawMerge, RawMerged};
 use crate::lake::store::Store;
 use crate::lake::tables::Tables;
 
