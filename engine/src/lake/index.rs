@@ -42,16 +42,6 @@ const fn halves(identity: u128) -> [u64; 2] {
 }
 
 impl RowIndex {
-    /// Live rows.
-    pub fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    /// Whether there is no live row.
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
     /// Adds a row.
     pub fn insert(&mut self, identity: u128, place: Place) {
         let identity = halves(identity);

@@ -47,11 +47,6 @@ impl Room {
         Self { bytes_max, cold: Cold::new(&options.cold_dir), loaded: AtomicUsize::new(0) }
     }
 
-    /// Bytes that tables may hold.
-    pub const fn bytes_max(&self) -> usize {
-        self.bytes_max
-    }
-
     /// Takes a file in that is being loaded: to disk, where there is no room.
     pub(super) fn take_in(&self, file: &mut LiveFile) -> Result<()> {
         let bytes = file.heap_bytes();
