@@ -86,8 +86,7 @@ impl LiveFile {
 
     /// The places of rows that live.
     pub(super) fn living_rows(&self) -> impl Iterator<Item = u32> {
-        let rows = u32::try_from(self.rows.num_rows()).unwrap_or(u32::MAX);
-        (0..rows).filter(|row| !self.gone.contains(*row))
+        living(&self.rows, &self.gone)
     }
 
     pub(super) fn live(&self) -> Result<RecordBatch> {
@@ -138,6 +137,12 @@ impl LiveFile {
         }
         self.keys.cool(cold)
     }
+}
+
+/// The places of a file's rows that live.
+pub(super) fn living(rows: &RecordBatch, gone: &RoaringBitmap) -> impl Iterator<Item = u32> {
+    let rows = u32::try_from(rows.num_rows()).unwrap_or(u32::MAX);
+    (0..rows).filter(|row| !gone.contains(*row))
 }
 
 fn live_mask(rows: usize, gone: &RoaringBitmap) -> BooleanArray {

@@ -13,7 +13,7 @@ use freshet_sql::rows::RowHasher;
 use roaring::RoaringBitmap;
 
 use super::commit::DataChange;
-use super::file::{LiveFile, OWN_INDEX_ROWS};
+use super::file::{LiveFile, OWN_INDEX_ROWS, living};
 use super::index::Place;
 use super::keys::{KeyIndex, KeyIndexes, LEFT_BEHIND, Named};
 use super::store::Store;
@@ -153,9 +153,7 @@ impl Merge {
     /// Living rows by part and row, in the order in which the merged file has them.
     fn order(&self) -> Result<Vec<(usize, usize)>> {
         let living = self.parts.iter().enumerate().flat_map(|(at, part)| {
-            let rows = u32::try_from(part.rows.num_rows()).unwrap_or(u32::MAX);
-            let living = (0..rows).filter(|row| !part.gone.contains(*row));
-            living.map(move |row| (at, row as usize))
+            living(&part.rows, &part.gone).map(move |row| (at, row as usize))
         });
         let living: Vec<(usize, usize)> = living.collect();
         let mut by = Vec::with_capacity(self.cluster.len());

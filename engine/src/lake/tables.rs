@@ -95,12 +95,22 @@ impl Tables {
         self.source.values_mut().chain(self.models.values_mut())
     }
 
+    /// Raw events and dead letters.
+    pub fn append_only(&self) -> impl Iterator<Item = &AppendTable> {
+        self.raw.values().chain([&self.dead])
+    }
+
+    /// The same, to change them.
+    pub fn append_only_mut(&mut self) -> impl Iterator<Item = &mut AppendTable> {
+        self.raw.values_mut().chain([&mut self.dead])
+    }
+
     /// Merges files that are due in every table, at once.
     pub async fn compact(&mut self, store: &Store, merge_files: usize, epoch: u64) -> Result<()> {
         for table in self.relations_mut() {
             table.compact(merge_files, epoch)?;
         }
-        for table in self.raw.values_mut().chain([&mut self.dead]) {
+        for table in self.append_only_mut() {
             if let Some(merge) = table.due(merge_files, epoch) {
                 table.install(merge.run(store).await?);
             }
@@ -120,7 +130,7 @@ impl Tables {
                 uploads.extend(files);
             }
         };
-        for table in self.raw.values_mut().chain([&mut self.dead]) {
+        for table in self.append_only_mut() {
             let staged = table.stage(stamp)?;
             take(table.path(), staged);
         }
@@ -134,7 +144,7 @@ impl Tables {
     /// Where every table stands.
     pub fn standing(&self) -> BTreeMap<String, Standing> {
         let mut all = BTreeMap::new();
-        for table in self.raw.values().chain([&self.dead]) {
+        for table in self.append_only() {
             if let Some(version) = table.version() {
                 let rows = table.rows() as u64;
                 let standing = Standing { version, rows, digest: None, ranges: None };

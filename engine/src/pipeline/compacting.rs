@@ -61,9 +61,8 @@ impl Compacting {
     }
 
     fn is_crowded(&self, tables: &Tables) -> bool {
-        let raw = tables.raw.values().chain([&tables.dead]);
         tables.relations().any(|table| table.is_crowded(self.merge_files))
-            || raw.into_iter().any(|table| table.is_crowded(self.merge_files))
+            || tables.append_only().any(|table| table.is_crowded(self.merge_files))
     }
 
     /// Puts in what a finished task made; waits for one that runs, if asked to.
@@ -90,8 +89,7 @@ impl Compacting {
                 merges.push(merge);
             }
         }
-        let raw = tables.raw.values().chain([&tables.dead]);
-        let raw = raw.filter(|t| !self.failed.contains_key(t.path()));
+        let raw = tables.append_only().filter(|t| !self.failed.contains_key(t.path()));
         let raw: Vec<RawMerge> = raw.filter_map(|t| t.due(self.merge_files, epoch)).collect();
         if !merges.is_empty() || !raw.is_empty() {
             let store = store.clone();
@@ -142,8 +140,7 @@ fn install(tables: &mut Tables, made: Made) -> Result<()> {
         table.map_or(Ok(()), |table| table.install(merged))?;
     }
     for merged in made.raw {
-        let mut all = tables.raw.values_mut().chain([&mut tables.dead]);
-        if let Some(table) = all.find(|table| table.path() == merged.table()) {
+        if let Some(table) = tables.append_only_mut().find(|t| t.path() == merged.table()) {
             table.install(merged);
         }
     }

@@ -246,7 +246,8 @@ impl Planned {
     }
 }
 
-fn micros(since: Instant) -> u64 {
+/// Time taken so far, as reports have it.
+pub(super) fn micros(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
 }
 

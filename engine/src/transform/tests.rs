@@ -12,7 +12,7 @@ use freshet_sql::rows::RowHasher;
 use super::follow::{self, Followed};
 use super::plan::{Planned, PlannedTest};
 use super::report::{TestReport, Verdict};
-use super::run::Input;
+use super::run::{Input, micros};
 use super::view::{Changes, View};
 use crate::cores;
 use crate::error::Result;
@@ -67,7 +67,7 @@ async fn verdict(
         status,
         failures,
         fingerprint: test.fingerprint.clone(),
-        micros: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+        micros: micros(started),
     })
 }
 
