@@ -15,6 +15,7 @@ pub mod catalog;
 pub mod compacting;
 pub mod cutting;
 pub mod drive;
+pub mod keeping;
 pub mod load;
 pub mod project;
 pub mod proving;
@@ -52,6 +53,7 @@ use crate::transform::options::ProofOptions;
 use crate::transform::plan::Planned;
 use catalog::Catalog;
 use compacting::Compacting;
+use keeping::Keeping;
 use proving::Proving;
 use tending::Tending;
 
@@ -96,6 +98,7 @@ pub struct Pipeline {
     /// When wishes were looked for, microseconds since 1970 UTC.
     wishes_us: i64,
     compacting: Compacting,
+    keeping: Keeping,
     tending: Tending,
     proving: Proving,
     publishers: Vec<Publisher>,
@@ -112,13 +115,14 @@ impl Pipeline {
         failpoint::hit("recovered");
         let catalog = Catalog::of(project, &settings.envelope)?;
         let events = settings.lake.dedupe_events;
-        let room = Arc::new(Room::new(&settings.memory));
+        let room = Arc::new(Room::keeping(&settings.memory, &settings.lake.url)?);
         let opened = load::open(&store, project, &catalog, last.as_ref(), (events, room)).await?;
         let proved = last.iter().flat_map(|d| &d.models);
         let proved = proved.filter_map(|m| Some((m.name.clone(), m.proved?))).collect();
         Ok(Self {
             proving: Proving::new(settings.proof, project, catalog.columns(), proved),
             compacting: Compacting::new(settings.lake.merge_files),
+            keeping: Keeping::default(),
             tending: Tending::new(&settings.lake, settings.checkpoint.decisions_kept),
             store,
             lease,
@@ -184,6 +188,12 @@ impl Pipeline {
         &self.tables
     }
 
+    /// Writes every copy for a quick start that is missing. Takes as long as writing the tables does.
+    pub async fn keep_all(&mut self) {
+        let epoch = self.last.as_ref().map_or(0, |d| d.epoch);
+        self.keeping.all(&mut self.tables, epoch).await;
+    }
+
     /// Where the lake lies.
     pub fn store(&self) -> &Store {
         &self.store
@@ -193,6 +203,7 @@ impl Pipeline {
     pub async fn close(mut self) -> Result<()> {
         self.stop_publishing().await;
         self.compacting.abandon();
+        self.keeping.finish(0).await;
         self.tending.finish().await;
         self.lease.release(&self.store).await
     }

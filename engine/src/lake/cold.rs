@@ -21,6 +21,7 @@ use arrow::ipc::writer::FileWriter;
 use bytes::Bytes;
 use memmap2::Mmap;
 
+use super::kept::{Home, Of};
 use crate::error::{Error, Result};
 
 /// Bytes at an Arrow file's end: the footer's length and the magic word.
@@ -39,8 +40,18 @@ impl Cold {
         Self { folder }
     }
 
-    /// The same rows, read from disk.
-    pub fn moved(&self, rows: &RecordBatch) -> Result<RecordBatch> {
+    /// The same rows, read from disk: from their copy for a quick start, if they have a place for one.
+    pub(super) fn moved(
+        &self,
+        (home, of): (Option<&Home>, &Of),
+        rows: &RecordBatch,
+    ) -> Result<RecordBatch> {
+        if let Some(home) = home
+            && (!home.lacks(of) || home.write(of, rows).is_ok())
+            && let Some(copy) = home.find(of, |_| false)
+        {
+            return Ok(copy.rows);
+        }
         let map = self.written(rows).map_err(|cause| {
             let what = format!(
                 "cannot keep {} MiB of cold rows in \"{}\"; free some space there, name another \
@@ -65,7 +76,7 @@ impl Cold {
 }
 
 /// The one batch of an Arrow file, whose columns are slices of it.
-fn decoded(file: &Buffer) -> std::result::Result<RecordBatch, ArrowError> {
+pub(super) fn decoded(file: &Buffer) -> std::result::Result<RecordBatch, ArrowError> {
     let broken = || ArrowError::IpcError("a file of cold rows is cut off".to_owned());
     let trailer = file.len().checked_sub(TRAILER).ok_or_else(broken)?;
     let end: [u8; TRAILER] = file[trailer..].try_into().map_err(|_| broken())?;
@@ -95,11 +106,12 @@ pub fn system_folder() -> PathBuf {
     if !named && on_disk.is_dir() { on_disk } else { std::env::temp_dir() }
 }
 
-/// A file without a name, to be read as memory.
+/// A file that nobody changes any more, to be read as memory.
 #[expect(unsafe_code, reason = "a mapping is unsound only where its file changes: see below")]
 pub fn map(file: &File) -> std::io::Result<Mmap> {
-    // SAFETY: the file has no name, this is the only handle on it, and it is closed unwritten after
-    // this call: nobody can change or shorten what is mapped.
+    // SAFETY: either the file has no name, this is the only handle on it, and it is closed unwritten
+    // after this call; or it is a copy for a quick start, which got its name when it was whole, and
+    // which is only read and deleted since: nobody changes or shortens what is mapped.
     unsafe { Mmap::map(file) }
 }
 
@@ -125,7 +137,7 @@ mod tests {
         let rows = RecordBatch::try_from_iter(columns).unwrap();
         let dir = tempfile::tempdir().unwrap();
         let cold = Cold::new(dir.path().to_str().unwrap());
-        let moved = cold.moved(&rows.slice(1, 2)).unwrap();
+        let moved = cold.moved((None, &Of::Rows), &rows.slice(1, 2)).unwrap();
         assert_eq!(moved, rows.slice(1, 2));
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "the file has no name");
         drop(dir);
@@ -135,7 +147,8 @@ mod tests {
     #[test]
     fn a_missing_folder_is_told_with_its_key() {
         let rows = RecordBatch::new_empty(Arc::new(arrow::datatypes::Schema::empty()));
-        let said = Cold::new("/no/such/folder").moved(&rows).unwrap_err().to_string();
+        let said =
+            Cold::new("/no/such/folder").moved((None, &Of::Rows), &rows).unwrap_err().to_string();
         assert!(said.contains("memory.cold_dir"), "{said}");
     }
 }

@@ -20,10 +20,10 @@ use super::table::{Table, TableSpec};
 use super::tables::Tables;
 
 /// Numbers that look random; the same for the same seed.
-struct Numbers(u64);
+pub(super) struct Numbers(pub u64);
 
 impl Numbers {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
         self.0 =
             self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % bound
@@ -31,7 +31,7 @@ impl Numbers {
 }
 
 /// Rows by key: the group, and a text.
-type Model = BTreeMap<i64, (i64, String)>;
+pub(super) type Model = BTreeMap<i64, (i64, String)>;
 
 fn rows(of: &[(i64, (i64, String))]) -> RecordBatch {
     let column = |value: fn(&(i64, (i64, String))) -> i64| {
@@ -51,13 +51,13 @@ fn schema() -> SchemaRef {
     rows(&[]).schema()
 }
 
-fn spec() -> TableSpec {
+pub(super) fn spec() -> TableSpec {
     let path = "source/t".to_owned();
     TableSpec { path, schema: schema(), identity: vec![0], digest: vec![0, 1, 2] }
 }
 
 /// Changes some rows, as an epoch does.
-fn change(model: &mut Model, numbers: &mut Numbers, epoch: u64) -> ChangeBatch {
+pub(super) fn change(model: &mut Model, numbers: &mut Numbers, epoch: u64) -> ChangeBatch {
     let (mut removed, mut added) = (BTreeMap::new(), BTreeMap::new());
     for _ in 0..numbers.below(60) {
         let id = i64::try_from(numbers.below(300)).unwrap();
@@ -79,7 +79,7 @@ fn change(model: &mut Model, numbers: &mut Numbers, epoch: u64) -> ChangeBatch {
 }
 
 /// Every way to read the table gives what the changes gave.
-fn check(table: &Table, model: &Model, by_group: &KeyExprs) {
+pub(super) fn check(table: &Table, model: &Model, by_group: &KeyExprs) {
     assert_eq!(table.rows(), model.len());
     let scanned = Ranges::of(&table.scan().unwrap(), table.hasher(), &[0, 1, 2]).unwrap();
     assert_eq!(table.digest(), scanned.digest(), "the digest is that of the rows");
@@ -102,7 +102,7 @@ fn check(table: &Table, model: &Model, by_group: &KeyExprs) {
     assert_eq!(ids, expected.collect::<Vec<_>>(), "rows of a group by its index");
 }
 
-fn by_group() -> KeyExprs {
+pub(super) fn by_group() -> KeyExprs {
     Session::new().unwrap().key(&schema(), &[1]).unwrap()
 }
 

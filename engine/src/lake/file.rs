@@ -14,7 +14,9 @@ use roaring::RoaringBitmap;
 
 use super::cold::Cold;
 use super::commit::{DataChange, FileEntry};
+use super::kept::{Found, Home, Kept, Of};
 use super::keys::{KeyIndex, KeyIndexes};
+use super::table::TableSpec;
 use crate::error::{Error, Result};
 
 /// From so many rows on a file has an index of identities of its own, which can be merged and mapped;
@@ -44,6 +46,8 @@ pub(super) struct LiveFile {
     /// Bytes that its rows hold on the heap, and on disk once they are mapped.
     heap: usize,
     mapped: usize,
+    /// Where its copies for a quick start lie, if they are kept.
+    home: Option<Arc<Home>>,
 }
 
 impl LiveFile {
@@ -62,13 +66,38 @@ impl LiveFile {
             keys: KeyIndexes::default(),
             identities: None,
             used: AtomicU64::new(0),
+            home: None,
         }
+    }
+
+    /// A file of the lake whose rows were found in a local copy.
+    pub(super) fn found(path: String, found: Found) -> Self {
+        let (heap, mapped) = if found.mapped { (0, found.bytes) } else { (found.bytes, 0) };
+        Self { heap, mapped, ..Self::new(path, found.rows, DataChange::Rows) }
+    }
+
+    /// Gives it a place for copies.
+    pub(super) fn settle(&mut self, kept: &Kept, spec: &TableSpec) {
+        if self.home.is_none() {
+            self.home = kept.home(&spec.path, &self.path);
+            self.keys.settle(self.home.clone());
+        }
+    }
+
+    pub(super) fn home(&self) -> Option<Arc<Home>> {
+        self.home.clone()
+    }
+
+    /// Bytes of its rows, wherever they lie.
+    pub(super) const fn row_bytes(&self) -> usize {
+        self.heap + self.mapped
     }
 
     /// The same rows for a look beside the epochs.
     pub(super) fn pinned(&self) -> Self {
         let gone = self.gone.clone();
-        let keys = KeyIndexes::new(self.keys.all());
+        let mut keys = KeyIndexes::new(self.keys.all());
+        keys.settle(self.home.clone());
         let (path, rows) = (self.path.clone(), self.rows.clone());
         let identities = self.identities.clone();
         Self { gone, keys, identities, ..Self::new(path, rows, self.change) }
@@ -127,13 +156,15 @@ impl LiveFile {
     }
 
     /// Moves rows and indexes to disk.
-    pub(super) fn cool(&mut self, cold: &Cold) -> Result<()> {
+    pub(super) fn cool(&mut self, cold: &Cold, identity: &[usize]) -> Result<()> {
+        let home = self.home.clone();
         if self.heap > 0 {
-            self.rows = cold.moved(&self.rows)?;
+            self.rows = cold.moved((home.as_deref(), &Of::Rows), &self.rows)?;
             self.mapped = std::mem::take(&mut self.heap);
         }
         if let Some(index) = &self.identities {
-            self.identities = Some(index.cooled(cold)?);
+            let of = Of::Identities(identity.to_vec());
+            self.identities = Some(index.cooled(cold, (home.as_deref(), &of))?);
         }
         self.keys.cool(cold)
     }

@@ -6,7 +6,7 @@
 //! on the heap or mapped like rows (`cold`). It must never be the only place of anything.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, UInt32Array, UInt64Array};
 use arrow::buffer::ScalarBuffer;
@@ -15,8 +15,9 @@ use freshet_sql::maintain::keys::KeyExprs;
 use freshet_sql::maintain::near::RangeKey;
 
 use super::cold::Cold;
+use super::kept::{Home, Of};
 use super::order::{bucket_of, in_order};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// The rows of one file in the order of their key's hash; an index with an order, then by that.
 #[derive(Debug)]
@@ -75,17 +76,23 @@ impl KeyIndex {
     fn unordered(rows: Vec<(u64, u32)>) -> Self {
         let rows = in_order(rows, |(hash, _)| *hash);
         let (hashes, rows): (Vec<u64>, Vec<u32>) = rows.into_iter().unzip();
-        Self::sorted(hashes, Vec::new(), rows)
+        Self::sorted(hashes.into(), Vec::new().into(), rows.into(), false)
     }
 
     fn with_order(rows: Vec<((u64, i64), u32)>) -> Self {
         let rows = in_order(rows, |((hash, _), _)| *hash);
         let places: Vec<u32> = rows.iter().map(|(_, row)| *row).collect();
-        let (hashes, orders) = rows.into_iter().map(|(place, _)| place).unzip();
-        Self::sorted(hashes, orders, places)
+        let (hashes, orders): (Vec<u64>, Vec<i64>) =
+            rows.into_iter().map(|(place, _)| place).unzip();
+        Self::sorted(hashes.into(), orders.into(), places.into(), false)
     }
 
-    fn sorted(hashes: Vec<u64>, orders: Vec<i64>, rows: Vec<u32>) -> Self {
+    fn sorted(
+        hashes: ScalarBuffer<u64>,
+        orders: ScalarBuffer<i64>,
+        rows: ScalarBuffer<u32>,
+        mapped: bool,
+    ) -> Self {
         let buckets = (hashes.len() / PER_BUCKET).next_power_of_two().max(1);
         let shift = 64 - buckets.trailing_zeros();
         let mut starts = Vec::with_capacity(buckets + 1);
@@ -96,8 +103,12 @@ impl KeyIndex {
             }
             starts.push(u32::try_from(at).unwrap_or(u32::MAX));
         }
-        let (hashes, orders, rows) = (hashes.into(), orders.into(), rows.into());
-        Self { hashes, orders, rows, starts, shift, mapped: false }
+        Self { hashes, orders, rows, starts, shift, mapped }
+    }
+
+    /// Entries.
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
     }
 
     /// Where the rows of this hash begin and end.
@@ -130,18 +141,32 @@ impl KeyIndex {
         self.rows_between(hash, (order, order))
     }
 
+    /// Bytes of its entries, wherever they lie.
+    pub(super) fn bytes(&self) -> usize {
+        self.hashes.len() * 8 + self.orders.len() * 8 + self.rows.len() * 4
+    }
+
     /// Bytes on the heap.
     pub(super) fn heap_bytes(&self) -> usize {
-        let entries = self.hashes.len() * 8 + self.orders.len() * 8 + self.rows.len() * 4;
-        self.starts.len() * 4 + if self.mapped { 0 } else { entries }
+        self.starts.len() * 4 + if self.mapped { 0 } else { self.bytes() }
     }
 
     /// The same index, read from disk but for its buckets.
-    pub(super) fn cooled(self: &Arc<Self>, cold: &Cold) -> Result<Arc<Self>> {
-        if self.mapped { Ok(self.clone()) } else { self.moved(cold).map(Arc::new) }
+    pub(super) fn cooled(
+        self: &Arc<Self>,
+        cold: &Cold,
+        place: (Option<&Home>, &Of),
+    ) -> Result<Arc<Self>> {
+        if self.mapped {
+            return Ok(self.clone());
+        }
+        let (hashes, orders, rows) = columns(&cold.moved(place, &self.as_rows()?)?)?;
+        let (starts, shift) = (self.starts.clone(), self.shift);
+        Ok(Arc::new(Self { hashes, orders, rows, starts, shift, mapped: true }))
     }
 
-    fn moved(&self, cold: &Cold) -> Result<Self> {
+    /// Its entries, as rows.
+    pub(super) fn as_rows(&self) -> Result<RecordBatch> {
         let column = |values: ArrayRef, name: &'static str| (name, values);
         let mut columns = vec![
             column(Arc::new(UInt64Array::new(self.hashes.clone(), None)), "hash"),
@@ -150,19 +175,28 @@ impl KeyIndex {
         if !self.orders.is_empty() {
             columns.push(column(Arc::new(Int64Array::new(self.orders.clone(), None)), "order"));
         }
-        let moved = cold.moved(&RecordBatch::try_from_iter(columns)?)?;
-        let orders = moved.columns().get(2);
-        Ok(Self {
-            hashes: moved.column(0).as_primitive::<UInt64Type>().values().clone(),
-            rows: moved.column(1).as_primitive::<UInt32Type>().values().clone(),
-            orders: orders
-                .map(|o| o.as_primitive::<Int64Type>().values().clone())
-                .unwrap_or_default(),
-            starts: self.starts.clone(),
-            shift: self.shift,
-            mapped: true,
-        })
+        Ok(RecordBatch::try_from_iter(columns)?)
     }
+
+    /// The index with these entries; `None` if they are none of an index.
+    pub(super) fn from_rows(entries: &RecordBatch, mapped: bool) -> Option<Self> {
+        let (hashes, orders, rows) = columns(entries).ok()?;
+        Some(Self::sorted(hashes, orders, rows, mapped))
+    }
+}
+
+type Columns = (ScalarBuffer<u64>, ScalarBuffer<i64>, ScalarBuffer<u32>);
+
+fn columns(entries: &RecordBatch) -> Result<Columns> {
+    let column = |name: &str| entries.column_by_name(name);
+    let hashes = column("hash").and_then(|c| c.as_primitive_opt::<UInt64Type>());
+    let rows = column("row").and_then(|c| c.as_primitive_opt::<UInt32Type>());
+    let orders = column("order").and_then(|c| c.as_primitive_opt::<Int64Type>());
+    let (Some(hashes), Some(rows)) = (hashes, rows) else {
+        return Err(Error::corrupt("a local copy of an index has other columns"));
+    };
+    let orders = orders.map(|o| o.values().clone()).unwrap_or_default();
+    Ok((hashes.values().clone(), orders, rows.values().clone()))
 }
 
 #[expect(
@@ -179,44 +213,62 @@ pub(super) type Named = BTreeMap<Arc<str>, Arc<KeyIndex>>;
 
 /// A file's indexes.
 #[derive(Debug, Default)]
-pub struct KeyIndexes(Mutex<Named>);
+pub struct KeyIndexes {
+    known: Mutex<Named>,
+    /// Where copies of them lie.
+    home: Option<Arc<Home>>,
+}
 
 impl KeyIndexes {
     pub(super) fn new(known: Named) -> Self {
-        Self(Mutex::new(known))
+        Self { known: Mutex::new(known), home: None }
     }
 
-    /// The index of this name; built if it was not asked for before.
+    /// Copies may lie there.
+    pub(super) fn settle(&mut self, home: Option<Arc<Home>>) {
+        self.home = home;
+    }
+
+    /// The index of this name over so many rows; if it was not asked for before it is read from its
+    /// copy, or built.
     pub(super) fn get(
         &self,
-        name: &Arc<str>,
+        (name, rows): (&Arc<str>, usize),
         build: impl FnOnce() -> freshet_sql::error::Result<KeyIndex>,
     ) -> freshet_sql::error::Result<Arc<KeyIndex>> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known();
         if let Some(index) = known.get(name) {
             return Ok(index.clone());
         }
-        let index = Arc::new(build()?);
+        let copy = self.copy(name).filter(|index| index.len() == rows);
+        let index = Arc::new(copy.map_or_else(build, Ok)?);
         known.insert(name.clone(), index.clone());
         Ok(index)
     }
 
+    fn copy(&self, name: &Arc<str>) -> Option<KeyIndex> {
+        let found = self.home.as_ref()?.find(&Of::Key(name.clone()), |_| true)?;
+        KeyIndex::from_rows(&found.rows, found.mapped)
+    }
+
+    fn known(&self) -> MutexGuard<'_, Named> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Those that there are now.
     pub(super) fn all(&self) -> Named {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.known().clone()
     }
 
     /// Bytes on the heap.
     pub(super) fn heap_bytes(&self) -> usize {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.values().map(|index| index.heap_bytes()).sum()
+        self.known().values().map(|index| index.heap_bytes()).sum()
     }
 
     /// Moves all to disk.
     pub(super) fn cool(&self, cold: &Cold) -> Result<()> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for index in known.values_mut() {
-            *index = index.cooled(cold)?;
+        for (name, index) in self.known().iter_mut() {
+            *index = index.cooled(cold, (self.home.as_deref(), &Of::Key(name.clone())))?;
         }
         Ok(())
     }

@@ -126,29 +126,42 @@ async fn take_file(
     entry: FileEntry,
     room: Option<&Room>,
 ) -> Result<()> {
-    let path = format!("{}/{}", table.spec.path, entry.path);
-    let body = store.get(&path).await?.ok_or_else(|| {
-        Error::corrupt(format!("file \"{path}\" is named by the log and missing"))
-            .with_hint("restore it from a backup, or rebuild the lake's models from raw")
-    })?;
-    let rows = decode(body, &table.spec.schema, &path)?;
     let gone = match &entry.vector {
         Some(at) => vector::read(store, &table.spec.path, at).await?,
         None => RoaringBitmap::new(),
     };
-    if u32::try_from(rows.num_rows()).is_err() {
-        return Err(Error::corrupt("a file over 2^32 rows"));
-    }
-    let identities = table.hasher.hashes(&rows)?;
-    let mut file = LiveFile::new(entry.path, rows, DataChange::Rows);
+    let copy = room.and_then(|room| room.copy(&table.spec, &entry));
+    let mut file = match copy {
+        Some(file) => file,
+        None => decoded(store, &table.spec, &entry.path).await?,
+    };
     file.size = entry.size;
     file.gone = gone;
     file.logged = Some(entry.vector);
-    table.take_file(file, &identities)?;
+    if file.identities.is_some() {
+        table.take_indexed(file);
+    } else {
+        let identities = table.hasher.hashes(&file.rows)?;
+        table.take_file(file, &identities)?;
+    }
     match (room, table.files.last_entry()) {
-        (Some(room), Some(mut last)) => room.take_in(last.get_mut()),
+        (Some(room), Some(mut last)) => room.take_in(last.get_mut(), &table.spec.identity),
         _ => Ok(()),
     }
+}
+
+/// A file as the lake has it.
+async fn decoded(store: &Store, spec: &TableSpec, file: &str) -> Result<LiveFile> {
+    let path = format!("{}/{file}", spec.path);
+    let body = store.get(&path).await?.ok_or_else(|| {
+        Error::corrupt(format!("file \"{path}\" is named by the log and missing"))
+            .with_hint("restore it from a backup, or rebuild the lake's models from raw")
+    })?;
+    let rows = decode(body, &spec.schema, &path)?;
+    if u32::try_from(rows.num_rows()).is_err() {
+        return Err(Error::corrupt("a file over 2^32 rows"));
+    }
+    Ok(LiveFile::new(file.to_owned(), rows, DataChange::Rows))
 }
 
 /// delta-rs may answer in views or other units than files are written in.

@@ -17,6 +17,10 @@ pub mod dead;
 pub mod dedupe;
 mod file;
 pub mod index;
+pub mod keep;
+#[cfg(test)]
+mod keep_tests;
+pub mod kept;
 pub mod keys;
 pub mod layout;
 pub mod load;

@@ -62,7 +62,9 @@ impl Stored for Moment<'_> {
         let mut hashes: Vec<u64> = keys.hashes().collect();
         hashes.sort_unstable();
         let found = self.find(when, |file| {
-            let by = file.keys.get(&index.name, || KeyIndex::new(index, &file.rows))?;
+            let by = file
+                .keys
+                .get((&index.name, file.rows.num_rows()), || KeyIndex::new(index, &file.rows))?;
             Ok(hashes.iter().flat_map(|hash| by.rows(*hash)).copied().collect())
         })?;
         let kept = |removed: &RecordBatch| index.keep(removed, keys);
@@ -77,7 +79,9 @@ impl Stored for Moment<'_> {
         when: When,
     ) -> freshet_sql::error::Result<Vec<RecordBatch>> {
         let found = self.find(when, |file| {
-            let by = file.keys.get(&index.name, || KeyIndex::ordered(index, &file.rows))?;
+            let by = file.keys.get((&index.name, file.rows.num_rows()), || {
+                KeyIndex::ordered(index, &file.rows)
+            })?;
             let mut rows = Vec::new();
             for (hash, list) in ranges.iter() {
                 for interval in list {

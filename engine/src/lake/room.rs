@@ -4,12 +4,15 @@
 //! largest first, with their indexes. They read alike from there, slower where the kernel has dropped
 //! their pages. It must never change what a table holds.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::cold::Cold;
+use super::commit::FileEntry;
 use super::file::LiveFile;
+use super::kept::Kept;
 use super::options::Memory;
-use super::table::Table;
+use super::table::{Table, TableSpec};
 use super::tables::Tables;
 use crate::error::Result;
 
@@ -23,6 +26,7 @@ const KEPT_PERCENT: usize = 90;
 pub struct Room {
     bytes_max: usize,
     cold: Cold,
+    kept: Option<Kept>,
     /// Bytes of what is being loaded.
     loaded: AtomicUsize,
 }
@@ -44,15 +48,36 @@ impl Room {
     /// Room for tables of a lake that is about to be loaded.
     pub fn new(options: &Memory) -> Self {
         let bytes_max = usize::try_from(options.resolved()).unwrap_or(usize::MAX);
-        Self { bytes_max, cold: Cold::new(&options.cold_dir), loaded: AtomicUsize::new(0) }
+        let cold = Cold::new(&options.cold_dir);
+        Self { bytes_max, cold, kept: None, loaded: AtomicUsize::new(0) }
+    }
+
+    /// The same, with copies of a lake's large files for a quick start, if a folder is named for them.
+    pub fn keeping(options: &Memory, lake: &str) -> Result<Self> {
+        let room = Self::new(options);
+        if options.cold_dir.is_empty() {
+            return Ok(room);
+        }
+        Ok(Self { kept: Some(Kept::open(Path::new(&options.cold_dir), lake)?), ..room })
+    }
+
+    /// Where copies are kept, if they are.
+    pub(super) const fn kept(&self) -> Option<&Kept> {
+        self.kept.as_ref()
+    }
+
+    /// A file of a table that is being loaded, from its copies.
+    pub(super) fn copy(&self, spec: &TableSpec, entry: &FileEntry) -> Option<LiveFile> {
+        let fits = |bytes| self.loaded.load(Ordering::Relaxed) + bytes <= self.bytes_max;
+        self.kept.as_ref()?.file(spec, entry, fits)
     }
 
     /// Takes a file in that is being loaded: to disk, where there is no room.
-    pub(super) fn take_in(&self, file: &mut LiveFile) -> Result<()> {
+    pub(super) fn take_in(&self, file: &mut LiveFile, identity: &[usize]) -> Result<()> {
         let bytes = file.heap_bytes();
         let held = self.loaded.fetch_add(bytes, Ordering::Relaxed);
         if held + bytes > self.bytes_max && file.rows.num_rows() >= MOVED_ROWS_MIN {
-            file.cool(&self.cold)?;
+            file.cool(&self.cold, identity)?;
             self.loaded.fetch_sub(bytes - file.heap_bytes(), Ordering::Relaxed);
         }
         Ok(())
@@ -95,18 +120,20 @@ impl Tables {
             return Ok(());
         }
         let kept = room.bytes_max / 100 * KEPT_PERCENT;
-        let mut files: Vec<(u64, usize, &mut LiveFile)> = self
-            .relations_mut()
-            .flat_map(|table| table.files.values_mut())
-            .filter(|file| file.rows.num_rows() >= MOVED_ROWS_MIN)
-            .map(|file| (file.used.load(Ordering::Relaxed), file.heap_bytes(), file))
-            .collect();
-        files.sort_by_key(|(used, bytes, _)| (*used, std::cmp::Reverse(*bytes)));
-        for (_, bytes, file) in files {
+        let mut files = Vec::new();
+        for table in self.relations_mut() {
+            let identity = &table.spec.identity;
+            let large = table.files.values_mut().filter(|f| f.rows.num_rows() >= MOVED_ROWS_MIN);
+            files.extend(large.map(|file| (file.heap_bytes(), file, identity)));
+        }
+        files.sort_by_key(|(bytes, file, _)| {
+            (file.used.load(Ordering::Relaxed), std::cmp::Reverse(*bytes))
+        });
+        for (bytes, file, identity) in files {
             if hot <= kept {
                 break;
             }
-            file.cool(&room.cold)?;
+            file.cool(&room.cold, identity)?;
             hot -= bytes.saturating_sub(file.heap_bytes());
         }
         tracing::debug!(hot_bytes = hot, bytes_max = room.bytes_max, "moved cold rows to disk");

@@ -48,6 +48,7 @@ impl Pipeline {
             self.take_wishes(time_us).await?;
         }
         self.compacting.take(&self.store, &mut self.tables, number).await?;
+        self.keeping.take(&mut self.tables, number).await;
         self.tables.make_room()?;
         shares::add(Share::Compact, since);
         let tables = by_table(&epoch.changes);

@@ -2,10 +2,11 @@
 //!
 //! Each bank is read in, all models are built, and then epochs of so many changes are committed to a
 //! lake on the local disk. The clock of an epoch runs from its decoded changes to its log entries:
-//! raw, current rows, every model, every test, files, decision. Then the lake is opened again. The
+//! raw, current rows, every model, every test, files, decision. Then the lake is opened again, with
+//! local copies and without. The
 //! bank itself, which stands for the source, is held in memory too: it is subtracted.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
@@ -37,9 +38,7 @@ pub async fn run(options: &EpochBench) -> Result<ExitCode> {
         if options.keep {
             println!("lake of {rows} rows: {}", lake.display());
         } else if lake.exists() {
-            std::fs::remove_dir_all(&lake).map_err(|e| {
-                Error::unavailable(format!("cannot remove \"{}\"", lake.display()), e)
-            })?;
+            std::fs::remove_dir_all(&lake).map_err(|e| not_removed(&lake, e))?;
         }
         let measured = measured?;
         if !options.json {
@@ -58,7 +57,7 @@ fn settings(lake: &Path, memory_mib: Option<u64>) -> Settings {
     let bytes_max = memory_mib.unwrap_or(0) << 20;
     Settings {
         lake: LakeOptions::at(lake.display().to_string()),
-        memory: Memory { bytes_max, ..Memory::default() }.for_tables(0),
+        memory: Memory { bytes_max, cold_dir: copies(lake).display().to_string() }.for_tables(0),
         envelope: envelope::options::Options::default(),
         proof: crate::transform::options::ProofOptions { share_percent: 0 },
         checkpoint: checkpoint::options::Options::default(),
@@ -114,15 +113,40 @@ async fn one(options: &EpochBench, rows: usize, lake: &Path) -> Result<Measured>
     });
     measured.files[1] = files(&pipeline);
     measured.held = pipeline.tables().held();
+    pipeline.keep_all().await;
     pipeline.close().await?;
-    let since = Instant::now();
-    let mut pipeline = Pipeline::open(&project, settings(lake, options.memory_mib)).await?;
-    measured.reopen_seconds = since.elapsed().as_secs_f64();
-    let since = Instant::now();
-    pipeline.step(&life.next_changes(options.changes)).await?;
-    measured.first_epoch_ms = since.elapsed().as_secs_f64() * 1e3;
-    pipeline.close().await?;
+    measured.copied_bytes = bytes_in(&copies(lake)).map_err(|e| not_removed(lake, e))?;
+    for reopened in &mut measured.reopened {
+        let since = Instant::now();
+        let mut pipeline = Pipeline::open(&project, settings(lake, options.memory_mib)).await?;
+        let opened = since.elapsed();
+        pipeline.step(&life.next_changes(options.changes)).await?;
+        *reopened = (opened.as_secs_f64(), (since.elapsed() - opened).as_secs_f64());
+        pipeline.close().await?;
+        std::fs::remove_dir_all(copies(lake)).map_err(|e| not_removed(lake, e))?;
+    }
     Ok(measured)
+}
+
+/// Where a lake's local copies lie.
+fn copies(lake: &Path) -> PathBuf {
+    lake.with_extension("copies")
+}
+
+fn bytes_in(folder: &Path) -> std::io::Result<u64> {
+    let sizes = std::fs::read_dir(folder)?.map(|entry| {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            bytes_in(&entry.path())
+        } else {
+            Ok(entry.metadata()?.len())
+        }
+    });
+    sizes.sum()
+}
+
+fn not_removed(lake: &Path, cause: std::io::Error) -> Error {
+    Error::unavailable(format!("cannot read or remove what \"{}\" left", lake.display()), cause)
 }
 
 /// The initial read, and the epoch at its end that builds every model: seconds of each.

@@ -20,8 +20,10 @@ pub(super) struct Measured {
     pub(super) tests_ms: Vec<(String, f64)>,
     pub(super) followed: u64,
     pub(super) recomputed: Vec<String>,
-    pub(super) reopen_seconds: f64,
-    pub(super) first_epoch_ms: f64,
+    /// Opened again and the first epoch then, seconds: with local copies, and from the lake alone.
+    pub(super) reopened: [(f64, f64); 2],
+    /// Bytes of local copies.
+    pub(super) copied_bytes: u64,
     pub(super) hot_bytes: Option<u64>,
     pub(super) peak_bytes: Option<u64>,
     /// Of all files and the largest table's, before the first epoch and after the last.
@@ -89,8 +91,11 @@ impl Measured {
             "epoch_ratio": self.ratio(first),
             "followed": self.followed,
             "recomputed": self.recomputed,
-            "reopen_seconds": self.reopen_seconds,
-            "first_epoch_ms": self.first_epoch_ms,
+            "reopen_seconds": self.reopened[0].0,
+            "first_epoch_seconds": self.reopened[0].1,
+            "reopen_from_lake_seconds": self.reopened[1].0,
+            "first_epoch_from_lake_seconds": self.reopened[1].1,
+            "copied_bytes": self.copied_bytes,
             "bytes_a_stored_row": self.bytes_a_row(),
             "peak_bytes": self.peak_bytes,
             "hot_bytes": self.held.hot_bytes,
@@ -116,8 +121,13 @@ impl Measured {
             self.ratio(first)
         );
         println!(
-            "  opened again in {:.1} s, first epoch after it {:.0} ms",
-            self.reopen_seconds, self.first_epoch_ms
+            "  opened again in {:.1} s, first epoch then {:.1} s; without its {:.2} GiB of local copies in \
+             {:.1} s, {:.1} s",
+            self.reopened[0].0,
+            self.reopened[0].1,
+            gib(Some(self.copied_bytes)),
+            self.reopened[1].0,
+            self.reopened[1].1
         );
         println!(
             "  memory {:.2} GiB, at most {:.2}; {:.0} bytes a stored row",

@@ -1,0 +1,138 @@
+//! Which copies for a quick start are missing, and the job that writes them.
+//!
+//! Files with an index of their own have copies (`kept`): of their rows, of that index, and of each
+//! index by a key. They are written beside the epochs from buffers that are shared, and deleted when
+//! the table has no such file any more. It must never run twice at a time: what it deletes is what was
+//! not live when it was made.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+
+use super::commit::FileEntry;
+use super::file::LiveFile;
+use super::kept::{Home, Kept, Of};
+use super::keys::KeyIndex;
+use super::table::{Table, TableSpec};
+use super::tables::Tables;
+use crate::error::Result;
+
+/// Bytes of one job's copies, about.
+const JOB_BYTES: usize = 256 << 20;
+
+/// What a missing copy is made from.
+#[derive(Debug)]
+enum Source {
+    Rows(RecordBatch),
+    Index(Arc<KeyIndex>),
+}
+
+/// Copies to write, after those are deleted that no live file has.
+#[derive(Debug)]
+pub struct Keep {
+    kept: Kept,
+    live: BTreeSet<Arc<Path>>,
+    missing: Vec<(Arc<Home>, Of, Source)>,
+}
+
+impl Tables {
+    /// The next job, if copies are missing or there are some of files other than those of `swept`.
+    pub fn keep(&mut self, swept: &BTreeSet<Arc<Path>>) -> Option<Keep> {
+        let kept = self.room.as_ref()?.kept()?.clone();
+        let (mut live, mut missing, mut bytes) = (BTreeSet::new(), Vec::new(), 0);
+        for table in self.relations_mut() {
+            let spec = table.spec.clone();
+            for file in table.files.values_mut().filter(|f| f.identities.is_some()) {
+                file.settle(&kept, &spec);
+                let Some(home) = file.home() else { continue };
+                live.insert(home.folder());
+                if bytes < JOB_BYTES && file.logged.is_some() {
+                    bytes += missing_of(file, &spec, &home, &mut missing);
+                }
+            }
+        }
+        let is_due = !missing.is_empty() || live != *swept;
+        is_due.then_some(Keep { kept, live, missing })
+    }
+}
+
+/// Adds the copies that a file lacks; answers their bytes, about.
+fn missing_of(
+    file: &LiveFile,
+    spec: &TableSpec,
+    home: &Arc<Home>,
+    missing: &mut Vec<(Arc<Home>, Of, Source)>,
+) -> usize {
+    let mut bytes = 0;
+    let mut lack = |of: Of, size: usize, source: Source| {
+        if home.lacks(&of) {
+            bytes += size;
+            missing.push((home.clone(), of, source));
+        }
+    };
+    lack(Of::Rows, file.row_bytes(), Source::Rows(file.rows.clone()));
+    if let Some(index) = &file.identities {
+        let of = Of::Identities(spec.identity.clone());
+        lack(of, index.bytes(), Source::Index(index.clone()));
+    }
+    for (name, index) in file.keys.all() {
+        lack(Of::Key(name), index.bytes(), Source::Index(index));
+    }
+    bytes
+}
+
+impl Keep {
+    /// The files whose copies stay.
+    pub fn live(&self) -> BTreeSet<Arc<Path>> {
+        self.live.clone()
+    }
+
+    /// Does it. Takes a while, and must not be done on the epoch's path.
+    pub fn run(self) -> Result<()> {
+        self.kept.sweep(&self.live)?;
+        for (home, of, source) in self.missing {
+            match source {
+                Source::Rows(rows) => home.write(&of, &rows)?,
+                Source::Index(index) => home.write(&of, &index.as_rows()?)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Kept {
+    /// The file that an entry names, from its copies: its rows, and its index by identity if there is
+    /// one. `fits` says whether so many bytes are held in memory.
+    pub(super) fn file(
+        &self,
+        spec: &TableSpec,
+        entry: &FileEntry,
+        fits: impl Fn(usize) -> bool,
+    ) -> Option<LiveFile> {
+        let home = self.home(&spec.path, &entry.path)?;
+        let rows = home.find(&Of::Rows, &fits)?;
+        let is_same = rows.rows.num_rows() == entry.rows
+            && rows.rows.schema().fields() == spec.schema.fields();
+        if !is_same {
+            return None;
+        }
+        let mut file = LiveFile::found(entry.path.clone(), rows);
+        let index = home.find(&Of::Identities(spec.identity.clone()), &fits);
+        let index = index.and_then(|found| KeyIndex::from_rows(&found.rows, found.mapped));
+        file.identities = index.filter(|i| i.len() == entry.rows).map(Arc::new);
+        file.settle(self, spec);
+        Some(file)
+    }
+}
+
+impl Table {
+    /// Takes a file in that has its index by identity.
+    pub(super) fn take_indexed(&mut self, file: LiveFile) {
+        file.touch(self.epoch);
+        self.own_index.push(self.next_file);
+        self.files.insert(self.next_file, file);
+        self.next_file += 1;
+    }
+}

@@ -1,0 +1,210 @@
+//! Copies of large files on the local disk that outlive the process: a start reads or maps them
+//! instead of decoding Parquet, hashing rows and sorting indexes.
+//!
+//! A copy is an Arrow file of a live file's rows or of one of its indexes, with a checksum at its end;
+//! it comes under its name only once it is whole and on disk. What it was made by (its format, the
+//! planner's version, the hash functions) is part of its folder's name. A copy is derived: where one is
+//! missing, broken or of another make, the lake is read. It must never be changed or shortened once it
+//! has its name, since readers map it.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::array::RecordBatch;
+use arrow::buffer::{Buffer, MutableBuffer};
+use arrow::error::ArrowError;
+use arrow::ipc::writer::FileWriter;
+use bytes::Bytes;
+use freshet_sql::digest::lower64;
+use freshet_sql::maintain::keys;
+use twox_hash::XxHash3_128;
+
+use super::cold::{decoded, map};
+use crate::error::{Error, Result};
+
+/// Raised when what a copy holds changes its meaning.
+const FORMAT: u32 = 1;
+/// The checksum's bytes.
+const CHECKSUM: usize = 16;
+
+/// What a copy is of.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Of {
+    /// A file's rows.
+    Rows,
+    /// Its index by the identity that these columns make.
+    Identities(Vec<usize>),
+    /// Its index by this key.
+    Key(Arc<str>),
+}
+
+impl Of {
+    fn file(&self) -> String {
+        match self {
+            Self::Rows => "rows.arrow".to_owned(),
+            Self::Identities(columns) => {
+                format!("identities-{:016x}.arrow", lower64(format!("{columns:?}").as_bytes()))
+            }
+            Self::Key(name) => format!("key-{:016x}.arrow", lower64(name.as_bytes())),
+        }
+    }
+}
+
+/// Where the copies of one lake's files lie.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    folder: PathBuf,
+}
+
+impl Kept {
+    /// In `folder`. Copies of another make are deleted.
+    pub fn open(folder: &Path, lake: &str) -> Result<Self> {
+        let of_lake = folder.join(format!("lake-{:016x}", lower64(lake.as_bytes())));
+        let make = format!("{FORMAT}-{:016x}", keys::make()?);
+        let folder = of_lake.join(&make);
+        let made = std::fs::create_dir_all(&folder);
+        made.and_then(|()| remove_all_but(&of_lake, |path| path == folder))
+            .map_err(|cause| failure(&of_lake, cause))?;
+        Ok(Self { folder })
+    }
+
+    /// The place of one file's copies; `None` where its name makes no folder.
+    pub(super) fn home(&self, table: &str, file: &str) -> Option<Arc<Home>> {
+        let is_plain = !file.is_empty() && !file.starts_with('.') && !file.contains(['/', '\\']);
+        let folder = self.folder.join(table.replace('/', ".")).join(file);
+        is_plain.then(|| Arc::new(Home { folder: folder.into(), there: Mutex::default() }))
+    }
+
+    /// Deletes every copy but those in these places, and what is left of copies that were not finished.
+    pub(super) fn sweep(&self, live: &BTreeSet<Arc<Path>>) -> Result<()> {
+        let swept = std::fs::read_dir(&self.folder).and_then(|tables| {
+            for table in tables {
+                let table = table?.path();
+                if table.is_dir() {
+                    remove_all_but(&table, |file| live.contains(file))?;
+                } else {
+                    std::fs::remove_file(table)?;
+                }
+            }
+            Ok(())
+        });
+        swept.map_err(|cause| failure(&self.folder, cause))
+    }
+}
+
+/// The place of one file's copies.
+#[derive(Debug)]
+pub(super) struct Home {
+    folder: Arc<Path>,
+    /// Copies that are known to be there and whole.
+    there: Mutex<BTreeSet<Of>>,
+}
+
+/// A copy that was found.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub rows: RecordBatch,
+    pub bytes: usize,
+    /// Whether it is read from disk.
+    pub mapped: bool,
+}
+
+impl Home {
+    pub fn folder(&self) -> Arc<Path> {
+        self.folder.clone()
+    }
+
+    pub fn lacks(&self, of: &Of) -> bool {
+        !self.there.lock().unwrap_or_else(PoisonError::into_inner).contains(of)
+    }
+
+    fn note(&self, of: &Of) {
+        self.there.lock().unwrap_or_else(PoisonError::into_inner).insert(of.clone());
+    }
+
+    /// Writes a copy. It is there after a power cut too, or it is not there at all.
+    pub fn write(&self, of: &Of, rows: &RecordBatch) -> Result<()> {
+        self.written(&self.folder.join(of.file()), rows)
+            .map_err(|cause| failure(&self.folder, cause))?;
+        self.note(of);
+        Ok(())
+    }
+
+    fn written(&self, path: &Path, rows: &RecordBatch) -> std::result::Result<(), ArrowError> {
+        std::fs::create_dir_all(&self.folder)?;
+        let temp = tempfile::NamedTempFile::new_in(&self.folder)?;
+        let out = BufWriter::with_capacity(1 << 20, temp);
+        let mut writer = FileWriter::try_new(out, &rows.schema())?;
+        writer.write(rows)?;
+        writer.finish()?;
+        let mut temp = writer.into_inner()?.into_inner().map_err(io::Error::from)?;
+        // Nobody writes while this mapping is there: it ends with the statement.
+        let sum = XxHash3_128::oneshot(&map(temp.as_file())?);
+        temp.write_all(&sum.to_le_bytes())?;
+        temp.as_file().sync_all()?;
+        temp.persist(path).map_err(io::Error::from)?;
+        Ok(())
+    }
+
+    /// The whole copy of this, if there is one: in memory where its bytes fit, else mapped.
+    pub fn find(&self, of: &Of, fits: impl FnOnce(usize) -> bool) -> Option<Found> {
+        let path = self.folder.join(of.file());
+        let file = File::open(&path).ok()?;
+        let found = read(&file, fits);
+        match &found {
+            Ok(_) => self.note(of),
+            Err(why) => {
+                tracing::warn!(path = %path.display(), %why, "a local copy is broken: it is deleted");
+                self.there.lock().unwrap_or_else(PoisonError::into_inner).remove(of);
+                let _ = std::fs::remove_file(&path);
+            }
+        }
+        found.ok()
+    }
+}
+
+fn read(
+    mut file: &File,
+    fits: impl FnOnce(usize) -> bool,
+) -> std::result::Result<Found, ArrowError> {
+    let cut = || ArrowError::IpcError("it is cut off".to_owned());
+    let length = usize::try_from(file.metadata()?.len()).map_err(|_| cut())?;
+    let bytes = length.checked_sub(CHECKSUM).ok_or_else(cut)?;
+    let mapped = !fits(length);
+    let whole = if mapped {
+        Buffer::from(Bytes::from_owner(map(file)?))
+    } else {
+        let mut whole = MutableBuffer::from_len_zeroed(length);
+        file.read_exact(&mut whole)?;
+        whole.into()
+    };
+    let sum: [u8; CHECKSUM] = whole.get(bytes..).ok_or_else(cut)?.try_into().map_err(|_| cut())?;
+    if XxHash3_128::oneshot(&whole[..bytes]) != u128::from_le_bytes(sum) {
+        return Err(ArrowError::IpcError("its checksum is of other bytes".to_owned()));
+    }
+    let rows = decoded(&whole.slice_with_length(0, bytes))?;
+    Ok(Found { rows, bytes: length, mapped })
+}
+
+/// Deletes what lies in a folder, but what is to stay.
+fn remove_all_but(folder: &Path, stays: impl Fn(&Path) -> bool) -> io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if !stays(&path) {
+            std::fs::remove_dir_all(path)?;
+        }
+    }
+    Ok(())
+}
+
+fn failure(folder: &Path, cause: impl std::error::Error + Send + Sync + 'static) -> Error {
+    let what = format!(
+        "cannot keep copies for a quick start in \"{}\"; free some space there, or name another \
+         folder in memory.cold_dir",
+        folder.display()
+    );
+    Error::unavailable(what, cause)
+}
