@@ -16,8 +16,7 @@ pub fn run<T: Send, R: Send>(
     pieces: Vec<T>,
     work: impl Fn(T) -> Result<R> + Sync,
 ) -> Result<Vec<R>> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let workers = cores.min(pieces.len());
+    let workers = count().min(pieces.len());
     if workers <= 1 && tokio::runtime::Handle::try_current().is_err() {
         return pieces.into_iter().map(work).collect();
     }
@@ -43,6 +42,23 @@ pub fn run<T: Send, R: Send>(
     }
     made.sort_by_key(|(at, _)| *at);
     Ok(made.into_iter().map(|(_, made)| made).collect())
+}
+
+/// How many cores there are.
+pub fn count() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Waits for work whose tasks run on every core, within [`run`].
+pub fn wait_wide<R: Send>(work: impl Future<Output = R> + Send) -> Result<R> {
+    let cannot = |e| Error::unavailable("cannot start threads", e);
+    let wide = || {
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(count()).build().map_err(cannot)?;
+        Ok(runtime.block_on(work))
+    };
+    let ended = std::thread::scope(|scope| scope.spawn(wide).join());
+    ended.map_err(|_| Error::bug("a piece of an epoch ended in a panic"))?
 }
 
 /// Waits for work that needs no server, within [`run`].

@@ -13,7 +13,9 @@
 use std::fmt::Write;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::datatypes::{DataType, Int64Type, TimeUnit, TimestampMicrosecondType};
+use arrow::datatypes::{
+    DataType, Decimal128Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType,
+};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use md5::{Digest, Md5};
 
@@ -86,7 +88,16 @@ fn push_plain(text: &mut String, column: &dyn Array, row: usize) -> bool {
     }
     match column.data_type() {
         DataType::Int64 => {
-            let _ = write!(text, "{}", column.as_primitive::<Int64Type>().value(row));
+            push_decimal(text, column.as_primitive::<Int64Type>().value(row).into(), 0);
+            true
+        }
+        DataType::Int32 => {
+            push_decimal(text, column.as_primitive::<Int32Type>().value(row).into(), 0);
+            true
+        }
+        DataType::Decimal128(_, scale) => {
+            let Ok(scale) = usize::try_from(*scale) else { return false };
+            push_decimal(text, column.as_primitive::<Decimal128Type>().value(row), scale);
             true
         }
         DataType::Utf8 => {
@@ -97,6 +108,47 @@ fn push_plain(text: &mut String, column: &dyn Array, row: usize) -> bool {
             push_time(text, column.as_primitive::<TimestampMicrosecondType>().value(row))
         }
         _ => false,
+    }
+}
+
+/// A number of units of the last of so many decimal places.
+fn push_decimal(text: &mut String, units: i128, scale: usize) {
+    let mut digits = [b'0'; 40];
+    let (mut rest, mut from) = (units.unsigned_abs(), digits.len());
+    // Most numbers fit into a word, which is divided in one step.
+    while rest > u128::from(u64::MAX) {
+        from -= 1;
+        digits[from] = digit(rest % 10);
+        rest /= 10;
+    }
+    let mut rest = u64::try_from(rest).unwrap_or(u64::MAX);
+    while rest > 0 {
+        from -= 1;
+        digits[from] = digit(u128::from(rest % 10));
+        rest /= 10;
+    }
+    // A zero before the point, and those between it and the first digit.
+    from = from.min(digits.len().saturating_sub(scale + 1));
+    if units < 0 {
+        text.push('-');
+    }
+    for (left, at) in (from..digits.len()).rev().zip(from..) {
+        if left - from + 1 == scale {
+            text.push('.');
+        }
+        text.push(char::from(digits[at]));
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a digit is below ten")]
+const fn digit(number: u128) -> u8 {
+    b'0' + number as u8
+}
+
+/// The last so many digits of a number.
+fn push_padded(text: &mut String, number: i64, places: u32) {
+    for place in (0..places).rev() {
+        text.push(char::from(digit(u128::from((number / 10_i64.pow(place) % 10).unsigned_abs()))));
     }
 }
 
@@ -118,8 +170,14 @@ fn push_time(text: &mut String, us: i64) -> bool {
     }
     let (seconds, rest) = (us.rem_euclid(DAY_US) / 1_000_000, us.rem_euclid(1_000_000));
     let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
-    let _ =
-        write!(text, "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{rest:06}");
+    let parts = [(year, 4, '-'), (month, 2, '-'), (day, 2, ' '), (hour, 2, ':'), (minute, 2, ':')];
+    for (number, places, then) in parts {
+        push_padded(text, number, places);
+        text.push(then);
+    }
+    push_padded(text, second, 2);
+    text.push('.');
+    push_padded(text, rest, 6);
     true
 }
 
@@ -159,7 +217,7 @@ pub fn lower64(text: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{Int64Array, StringArray, TimestampMicrosecondArray};
+    use arrow::array::{Decimal128Array, Int64Array, StringArray, TimestampMicrosecondArray};
     use std::sync::Arc;
 
     #[test]
@@ -201,6 +259,29 @@ mod tests {
         assert!(
             !push_time(&mut String::new(), i64::MAX) && !push_time(&mut String::new(), i64::MIN)
         );
+    }
+
+    #[test]
+    fn numbers_are_written_as_the_formatter_does() {
+        let most = 10_i128.pow(38) - 1;
+        let near = (0..38).flat_map(|n| [-1, 0, 1].map(|off| 10_i128.pow(n) + off));
+        let big = [most, most / 7, i128::from(u64::MAX), i128::from(u64::MAX) + 1, 0];
+        let all: Vec<i128> = near.chain(big).flat_map(|n| [n, -n]).collect();
+        for scale in [0, 1, 2, 9, 37, 38] {
+            let column = Decimal128Array::from(all.clone());
+            let column = column.with_precision_and_scale(38, scale).unwrap();
+            let formatter = ArrayFormatter::try_new(&column, &FormatOptions::new()).unwrap();
+            for (row, units) in all.iter().enumerate() {
+                let mut text = String::new();
+                assert!(push_plain(&mut text, &column, row));
+                assert_eq!(text, formatter.value(row).to_string(), "{units} {scale}");
+            }
+        }
+        for number in [0, 7, -7, 10, i64::MAX, i64::MIN] {
+            let mut text = String::new();
+            assert!(push_plain(&mut text, &Int64Array::from(vec![number]), 0));
+            assert_eq!(text, number.to_string());
+        }
     }
 
     #[test]

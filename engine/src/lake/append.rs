@@ -175,20 +175,17 @@ impl AppendTable {
         Ok(Some((version, bytes, std::mem::take(&mut self.uploads))))
     }
 
-    /// Reads live files from the newest back until they hold so many rows.
-    pub async fn newest(&self, store: &Store, rows: usize) -> Result<Vec<RecordBatch>> {
+    /// Its live files from the newest back until they hold so many rows, relative to the lake.
+    pub fn newest(&self, rows: usize) -> Vec<String> {
         let mut entries: Vec<&FileEntry> = self.files.iter().collect();
         entries.sort_by_key(|f| std::cmp::Reverse(epoch_of(&f.path)));
         let mut held = 0;
-        let mut batches = Vec::new();
-        for entry in entries {
-            if held >= rows {
-                break;
-            }
+        let within = entries.into_iter().take_while(|entry| {
+            let before = held;
             held += entry.rows;
-            batches.push(self.read(store, entry).await?);
-        }
-        Ok(batches)
+            before < rows
+        });
+        within.map(|entry| format!("{}/{}", self.path, entry.path)).collect()
     }
 
     async fn read(&self, store: &Store, entry: &FileEntry) -> Result<RecordBatch> {

@@ -49,16 +49,32 @@ impl Window {
     /// Remembers a change, or says that it was here.
     pub fn admit(&mut self, change: &Change) -> Delivery {
         let Some(position) = change.lsn else { return Delivery::First };
-        let identity = identity(&mut self.text, change, position);
+        let told = Told {
+            connector: &change.connector,
+            table: &change.table,
+            op: op_word(change.op),
+            key: change.key.as_deref(),
+            total_order: change.tx.map_or(0, |t| t.total_order),
+            image: change.after.as_deref().or(change.before.as_deref()),
+            tx_id: change.tx_id,
+            position,
+        };
+        let identity = told.identity(&mut self.text);
+        self.admit_told((identity, position, change.commit_us))
+    }
+
+    /// The same for a change of this identity, position and commit time.
+    pub(super) fn admit_told(&mut self, told: (u128, i64, i64)) -> Delivery {
+        let (identity, position, commit_us) = told;
         if !self.seen.insert(identity) {
             return Delivery::Again;
         }
         let oldest = self.order.front().filter(|_| self.forgot);
-        if oldest.is_some_and(|(_, lsn, at)| position < *lsn && change.commit_us < *at) {
+        if oldest.is_some_and(|(_, lsn, at)| position < *lsn && commit_us < *at) {
             self.seen.remove(&identity);
             return Delivery::BeforeWindow;
         }
-        self.order.push_back((identity, position, change.commit_us));
+        self.order.push_back(told);
         if self.order.len() > self.events_max
             && let Some((old, _, _)) = self.order.pop_front()
         {
@@ -79,26 +95,37 @@ impl Window {
     }
 }
 
-fn identity(text: &mut Vec<u8>, change: &Change, position: i64) -> u128 {
-    text.clear();
-    for part in
-        [change.connector.as_bytes(), change.table.as_bytes(), op_word(change.op).as_bytes()]
-    {
-        text.extend_from_slice(part);
-        text.push(0);
-    }
-    match &change.key {
-        Some(key) => text.extend_from_slice(key),
-        None => {
-            let order = change.tx.map_or(0, |t| t.total_order);
-            text.extend_from_slice(&order.to_le_bytes());
-            text.extend_from_slice(
-                change.after.as_deref().or(change.before.as_deref()).unwrap_or_default(),
-            );
+/// What tells a change from every other.
+pub(super) struct Told<'c> {
+    pub connector: &'c str,
+    pub table: &'c str,
+    pub op: &'c str,
+    pub key: Option<&'c [u8]>,
+    /// Its place in its transaction, and what it holds: where there is no key.
+    pub total_order: u64,
+    pub image: Option<&'c [u8]>,
+    pub tx_id: Option<i64>,
+    pub position: i64,
+}
+
+impl Told<'_> {
+    /// `text` is room to write in.
+    pub fn identity(&self, text: &mut Vec<u8>) -> u128 {
+        text.clear();
+        for part in [self.connector, self.table, self.op] {
+            text.extend_from_slice(part.as_bytes());
+            text.push(0);
         }
+        match self.key {
+            Some(key) => text.extend_from_slice(key),
+            None => {
+                text.extend_from_slice(&self.total_order.to_le_bytes());
+                text.extend_from_slice(self.image.unwrap_or_default());
+            }
+        }
+        text.push(0);
+        text.extend_from_slice(&self.tx_id.unwrap_or(-1).to_le_bytes());
+        text.extend_from_slice(&self.position.to_le_bytes());
+        XxHash3_128::oneshot(text)
     }
-    text.push(0);
-    text.extend_from_slice(&change.tx_id.unwrap_or(-1).to_le_bytes());
-    text.extend_from_slice(&position.to_le_bytes());
-    XxHash3_128::oneshot(text)
 }

@@ -34,6 +34,7 @@ pub mod ranges;
 pub mod raw;
 pub mod raw_merge;
 pub mod read;
+pub mod remember;
 pub mod room;
 pub mod stage;
 pub mod store;

@@ -9,8 +9,8 @@ use arrow::array::{ArrayRef, RecordBatch, new_null_array};
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, SchemaRef};
 use bytes::Bytes;
-use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
@@ -89,7 +89,10 @@ fn properties(schema: &SchemaRef, effort: Effort) -> Result<WriterProperties> {
 pub fn decode(file: Bytes, schema: &SchemaRef, name: &str) -> Result<RecordBatch> {
     let damaged = |e: &dyn std::fmt::Display| Error::corrupt(format!("file \"{name}\": {e}"));
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| damaged(&e))?;
-    let reader = builder.with_batch_size(READ_ROWS).build().map_err(|e| damaged(&e))?;
+    let names = schema.fields().iter().map(|field| field.name().as_str());
+    let mask = ProjectionMask::columns(builder.parquet_schema(), names);
+    let builder = builder.with_projection(mask).with_batch_size(READ_ROWS);
+    let reader = builder.build().map_err(|e| damaged(&e))?;
     let mut batches = Vec::new();
     for batch in reader {
         batches.push(under(&batch.map_err(|e| damaged(&e))?, schema).map_err(|e| damaged(&e))?);

@@ -4,7 +4,6 @@
 //! of its rows; together they add up to the table's. They are kept by the changes, never by a scan.
 
 use arrow::array::RecordBatch;
-use freshet_sql::change::ChangeBatch;
 use freshet_sql::digest::row_hashes;
 use freshet_sql::rows::RowHasher;
 
@@ -22,39 +21,43 @@ pub const fn range_of(identity: u128) -> usize {
     (identity >> 124) as usize
 }
 
+/// What tells rows: one identity and one digest each.
+#[derive(Debug, Default)]
+pub struct Marks {
+    /// By which they are found.
+    pub identities: Vec<u128>,
+    /// What they add to their table's digest.
+    pub digests: Vec<u64>,
+}
+
+impl Marks {
+    /// Of rows: `digest` are the columns that count.
+    pub fn of(rows: &RecordBatch, identity: &RowHasher, digest: &[usize]) -> Result<Self> {
+        Ok(Self { identities: identity.hashes(rows)?, digests: row_hashes(rows, digest)? })
+    }
+}
+
 impl Ranges {
     /// Of rows: `identity` tells in which range each lies, `digest` are the columns that count.
     pub fn of(rows: &[RecordBatch], identity: &RowHasher, digest: &[usize]) -> Result<Self> {
         let mut ranges = Self::default();
         for batch in rows {
-            ranges.add(batch, &identity.hashes(batch)?, digest, false)?;
+            ranges.add(&Marks::of(batch, identity, digest)?, false);
         }
         Ok(ranges)
     }
 
-    /// After a change, whose removed and added rows have these identities.
-    pub fn change(
-        &mut self,
-        change: &ChangeBatch,
-        [removed, added]: [&[u128]; 2],
-        digest: &[usize],
-    ) -> Result<()> {
-        self.add(&change.removed, removed, digest, true)?;
-        self.add(&change.added, added, digest, false)
+    /// After a change: what its removed and its added rows are told by.
+    pub fn change(&mut self, [removed, added]: [&Marks; 2]) {
+        self.add(removed, true);
+        self.add(added, false);
     }
 
-    fn add(
-        &mut self,
-        rows: &RecordBatch,
-        identities: &[u128],
-        digest: &[usize],
-        less: bool,
-    ) -> Result<()> {
-        for (identity, hash) in identities.iter().zip(row_hashes(rows, digest)?) {
+    fn add(&mut self, rows: &Marks, less: bool) {
+        for (identity, hash) in rows.identities.iter().zip(&rows.digests) {
             let range = &mut self.0[range_of(*identity)];
-            *range = if less { range.wrapping_sub(hash) } else { range.wrapping_add(hash) };
+            *range = if less { range.wrapping_sub(*hash) } else { range.wrapping_add(*hash) };
         }
-        Ok(())
     }
 
     /// The table's digest.

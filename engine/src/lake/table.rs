@@ -16,8 +16,12 @@ use hashbrown::HashSet;
 use super::commit::{DataChange, FileEntry, Identity};
 use super::file::LiveFile;
 use super::index::{Place, RowIndex};
-use super::ranges::Ranges;
+use super::ranges::{Marks, Ranges};
+use crate::cores;
 use crate::error::{Error, Result};
+
+/// Rows that one core hashes at a time.
+const PIECE_ROWS: usize = 16_384;
 
 /// What a table is to hold.
 #[derive(Debug, Clone)]
@@ -151,10 +155,10 @@ impl Table {
         if change.is_empty() {
             return Ok(());
         }
-        let removed = self.hasher.hashes(&change.removed)?;
-        let added = self.hasher.hashes(&change.added)?;
-        self.ranges.change(change, [&removed, &added], &self.spec.digest)?;
-        for identity in removed {
+        let removed = self.marks(&change.removed)?;
+        let added = self.marks(&change.added)?;
+        self.ranges.change([&removed, &added]);
+        for identity in removed.identities {
             self.forget(identity).ok_or_else(|| {
                 Error::bug(format!("a change of \"{}\" retracts a row it lacks", self.spec.path))
             })?;
@@ -162,9 +166,25 @@ impl Table {
         if change.added.num_rows() > 0 {
             let rows = RecordBatch::try_new(self.schema(), change.added.columns().to_vec())
                 .map_err(|e| Error::bug(format!("change of \"{}\": {e}", self.spec.path)))?;
-            self.append(rows, &added, epoch)?;
+            self.append(rows, &added.identities, epoch)?;
         }
         Ok(())
+    }
+
+    /// What tells each of these rows, on every core where there are many.
+    fn marks(&self, rows: &RecordBatch) -> Result<Marks> {
+        let pieces = (0..rows.num_rows()).step_by(PIECE_ROWS);
+        let pieces = pieces.map(|at| rows.slice(at, PIECE_ROWS.min(rows.num_rows() - at)));
+        let of = |piece: RecordBatch| Marks::of(&piece, &self.hasher, &self.spec.digest);
+        if rows.num_rows() <= PIECE_ROWS {
+            return of(rows.clone());
+        }
+        let mut all = Marks::default();
+        for piece in cores::run(pieces.collect(), of)? {
+            all.identities.extend(piece.identities);
+            all.digests.extend(piece.digests);
+        }
+        Ok(all)
     }
 
     /// Whether its stored columns were others: it is empty and must be made anew.
@@ -189,6 +209,10 @@ pub(super) fn file_name(epoch: u64) -> String {
 
 impl StoredRows for Table {
     type Place = Place;
+
+    fn is_empty(&self) -> bool {
+        self.files.values().all(|file| file.live_rows() == 0)
+    }
 
     fn find(&self, identity: u128) -> Vec<Place> {
         self.places(identity)

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::lake::append::AppendTable;
 use crate::lake::dedupe::Window;
 use crate::lake::parquet::decode;
+use crate::lake::remember::{self, Remembered};
 use crate::lake::room::Room;
 use crate::lake::store::Store;
 use crate::lake::table::{Table, TableSpec};
@@ -152,30 +153,25 @@ async fn take_models(
     Ok((forced, wished))
 }
 
-/// Fills the window with the newest raw events, oldest first.
+/// Fills the window with the newest raw events; each table's are read in a task of its own.
 async fn fill_window(
     store: &Store,
     tables: &Tables,
     catalog: &Catalog,
     events_max: usize,
 ) -> Result<Window> {
-    let mut window = Window::new(events_max);
-    let mut events = Vec::new();
-    let mut total = 0;
-    for (name, source) in catalog.iter() {
-        let Some(table) = tables.raw.get(&source.folder) else { continue };
-        total += table.rows();
-        for batch in table.newest(store, events_max).await? {
-            events.extend(raw::changes(&batch, name)?);
-        }
-    }
-    events.sort_by_key(|(seq, _)| *seq);
-    let skip = events.len().saturating_sub(events_max);
-    if total > events_max {
-        window.mark_forgetful();
-    }
-    for (_, change) in events.iter().skip(skip) {
-        window.admit(change);
-    }
-    Ok(window)
+    let raw = catalog.iter().filter_map(|(name, source)| {
+        let table = tables.raw.get(&source.folder)?;
+        Some((name.clone(), table.rows(), table.newest(events_max)))
+    });
+    let raw: Vec<(Arc<str>, usize, Vec<String>)> = raw.collect();
+    let total: usize = raw.iter().map(|(_, rows, _)| rows).sum();
+    let read = |(name, _, files): (Arc<str>, usize, Vec<String>)| {
+        let store = store.clone();
+        let task = tokio::spawn(async move { remember::read(&store, &files, &name).await });
+        async move { task.await.map_err(|_| Error::bug("reading raw events ended in a panic"))? }
+    };
+    let told: Vec<Vec<Remembered>> =
+        stream::iter(raw).map(read).buffer_unordered(LOADED_AT_ONCE).try_collect().await?;
+    Ok(remember::window(told.into_iter().flatten().collect(), events_max, total > events_max))
 }

@@ -90,7 +90,7 @@ pub async fn model(
 ) -> Result<Proof> {
     let nothing = Changes::new();
     let view = View::new(tables, &model.inputs, [&nothing, &nothing]);
-    let fresh = planned.whole(model, tables, &view).await?;
+    let fresh = planned.whole(model, tables, &view, 1).await?;
     let table = own(tables, model)?;
     proof(&model.name, epoch, table, &fresh)
 }

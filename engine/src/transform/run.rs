@@ -18,6 +18,9 @@ use crate::error::{Error, Result};
 use crate::lake::table::Table;
 use crate::lake::tables::Tables;
 
+/// A full recompute of fewer rows stays on its core.
+const WIDE_ROWS: u64 = 100_000;
+
 /// What an epoch gives to the models.
 #[derive(Debug, Default)]
 pub struct Input {
@@ -203,27 +206,33 @@ impl Planned {
             }
         };
         model.maintained.forget();
-        let fresh = self.whole(model, tables, view).await?;
+        let fresh = self.whole(model, tables, view, wide(view)).await?;
         let table = stored(tables, model)?;
         let change = difference(table, &fresh, &model.spec.schema, table.hasher())?;
         Ok(Made { rows_read: view.rows(), ..Made::by(Mode::Recompute, why, change) })
     }
 
-    /// A model's query over everything it reads.
+    /// A model's query over everything it reads; on more cores than one no time but the epoch's is
+    /// known.
     pub async fn whole(
         &self,
         model: &PlannedModel,
         tables: &Tables,
         view: &View<'_>,
+        cores: usize,
     ) -> Result<Vec<RecordBatch>> {
         if model.maintained.is_ordered() {
             return Ok(model.maintained.whole(&self.session, view).await?);
         }
         let names = || model.inputs.iter().map(|i| i.name());
         self.fill(tables, names())?;
-        let fresh = self.session.run(&model.query).await;
+        let fresh = if cores > 1 {
+            cores::wait_wide(self.session.run_wide(&model.query, cores))
+        } else {
+            Ok(self.session.run(&model.query).await)
+        };
         self.empty(tables, names());
-        Ok(fresh?)
+        Ok(fresh??)
     }
 
     /// Puts what the lake holds into these relations.
@@ -244,6 +253,11 @@ impl Planned {
             }
         }
     }
+}
+
+/// The cores that a query over all of this is run on.
+pub(super) fn wide(view: &View<'_>) -> usize {
+    if view.rows() < WIDE_ROWS { 1 } else { cores::count() }
 }
 
 /// Time taken so far, as reports have it.

@@ -10,7 +10,7 @@ use super::follow::{self, Followed};
 use super::history::{at_epoch_end, follow_change, onto_imported};
 use super::plan::{Planned, PlannedModel, PlannedSnapshot};
 use super::report::Mode;
-use super::run::{Input, Made, stored};
+use super::run::{Input, Made, stored, wide};
 use super::view::View;
 use crate::error::{Error, Result};
 use crate::lake::moment::Moment;
@@ -85,7 +85,7 @@ impl Planned {
             }
         }
         model.maintained.forget();
-        let fresh = self.whole(model, tables, view).await?;
+        let fresh = self.whole(model, tables, view, wide(view)).await?;
         let held = table.scan()?;
         let change = at_epoch_end(snapshot, &fresh, &held, input.commit_us, epoch).await?;
         let reason = format!("{reason}; its query was run in full");

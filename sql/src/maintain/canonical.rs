@@ -6,18 +6,20 @@
 
 use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::{SortOptions, concat_batches, take_record_batch};
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
 use arrow::row::{RowConverter, SortField};
 use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::logical_expr::expr::{AggregateFunction, WindowFunction};
 use datafusion::logical_expr::{
-    Aggregate, Expr, ExprSchemable, LogicalPlan, Window, WindowFrameUnits, WindowFunctionDefinition,
+    Aggregate, Expr, ExprSchemable, LogicalPlan, Window, WindowFrame, WindowFrameBound,
+    WindowFrameUnits, WindowFunctionDefinition, cast,
 };
 
 use crate::error::Result;
 
 /// Functions that give the same for their rows in any order, floats apart.
-const ORDERLESS: [&str; 17] = [
+const ORDERLESS: [&str; 16] = [
     "count",
     "sum",
     "min",
@@ -34,7 +36,6 @@ const ORDERLESS: [&str; 17] = [
     "grouping",
     "every",
     "any",
-    "approx_median",
 ];
 /// Functions of a row's place among those of its partition: frames and peers mean nothing to them.
 const PLACED: [&str; 4] = ["row_number", "ntile", "lag", "lead"];
@@ -105,7 +106,7 @@ fn depends_on_peers(expr: &Expr, node: &Window) -> bool {
     }
 }
 
-fn float_of(expr: &Expr, schema: &datafusion::common::DFSchema) -> bool {
+fn float_of(expr: &Expr, schema: &DFSchema) -> bool {
     let kind = expr.get_type(schema);
     kind.map_or(true, |k| matches!(k, DataType::Float16 | DataType::Float32 | DataType::Float64))
 }
@@ -115,7 +116,9 @@ pub(crate) fn break_ties(plan: LogicalPlan) -> Result<LogicalPlan> {
     let broken = plan.transform_up(|node| match node {
         LogicalPlan::Window(window) => {
             let columns: Vec<Expr> = window.input.schema().iter().map(Expr::from).collect();
-            let windows = window.window_expr.iter().map(|e| placed(e, &columns)).collect();
+            let schema = window.input.schema();
+            let windows = window.window_expr.iter().map(|e| counted(&placed(e, &columns), schema));
+            let windows = windows.collect();
             Ok(Transformed::yes(LogicalPlan::Window(Window::try_new(windows, window.input)?)))
         }
         LogicalPlan::Aggregate(node) => {
@@ -149,6 +152,50 @@ fn placed(expr: &Expr, columns: &[Expr]) -> Expr {
     let rest: Vec<_> = rest.map(|c| c.clone().sort(true, false)).collect();
     call.params.order_by.extend(rest);
     under_its_name(expr, Expr::WindowFunction(Box::new(call)))
+}
+
+/// A window call over a range of microseconds as one over a range of whole numbers, under its old
+/// name: a bound is found for every row, and a time less an interval goes through a calendar.
+fn counted(expr: &Expr, schema: &DFSchema) -> Expr {
+    let Expr::WindowFunction(call) = super::unaliased_ref(expr) else { return expr.clone() };
+    let frame = &call.params.window_frame;
+    let [order] = call.params.order_by.as_slice() else { return expr.clone() };
+    let is_time =
+        matches!(order.expr.get_type(schema), Ok(DataType::Timestamp(TimeUnit::Microsecond, _)));
+    let bounds = (micros(&frame.start_bound), micros(&frame.end_bound));
+    let (Some(start), Some(end)) = bounds else { return expr.clone() };
+    let goes_far = |bound: &WindowFrameBound| match bound {
+        WindowFrameBound::CurrentRow => false,
+        WindowFrameBound::Preceding(by) | WindowFrameBound::Following(by) => !by.is_null(),
+    };
+    let has_distance = goes_far(&start) || goes_far(&end);
+    if frame.units != WindowFrameUnits::Range || !is_time || !has_distance {
+        return expr.clone();
+    }
+    let mut call = call.as_ref().clone();
+    let number = cast(order.expr.clone(), DataType::Int64);
+    call.params.order_by = vec![number.sort(order.asc, order.nulls_first)];
+    call.params.window_frame = WindowFrame::new_bounds(WindowFrameUnits::Range, start, end);
+    under_its_name(expr, Expr::WindowFunction(Box::new(call)))
+}
+
+/// A frame's bound in microseconds, if it is so many exactly; what has no distance stays as it is.
+fn micros(bound: &WindowFrameBound) -> Option<WindowFrameBound> {
+    let number = |by: &ScalarValue| match by {
+        ScalarValue::IntervalMonthDayNano(Some(v))
+            if v.months == 0 && v.nanoseconds % 1000 == 0 =>
+        {
+            let days = i64::from(v.days).checked_mul(86_400_000_000)?;
+            Some(ScalarValue::Int64(Some(days.checked_add(v.nanoseconds / 1000)?)))
+        }
+        unbounded if unbounded.is_null() => Some(ScalarValue::Int64(None)),
+        _ => None,
+    };
+    match bound {
+        WindowFrameBound::CurrentRow => Some(WindowFrameBound::CurrentRow),
+        WindowFrameBound::Preceding(by) => number(by).map(WindowFrameBound::Preceding),
+        WindowFrameBound::Following(by) => number(by).map(WindowFrameBound::Following),
+    }
 }
 
 /// An aggregate call with `order by` over an order without ties, under its old name.

@@ -15,6 +15,8 @@ use crate::rows::RowHasher;
 pub trait StoredRows {
     /// A stored row's place, as the store counts them.
     type Place: Copy + Eq + std::hash::Hash;
+    /// Whether it holds no row.
+    fn is_empty(&self) -> bool;
     /// The live places that hold a row of this identity.
     fn find(&self, identity: u128) -> Vec<Self::Place>;
     /// Every live place but those in `keep`.
@@ -30,6 +32,10 @@ pub fn difference<S: StoredRows>(
     schema: &SchemaRef,
     hasher: &RowHasher,
 ) -> Result<ChangeBatch> {
+    if stored.is_empty() {
+        let removed = RecordBatch::new_empty(schema.clone());
+        return Ok(ChangeBatch { removed, added: concat_batches(schema, fresh)? });
+    }
     let mut kept = hashbrown::HashSet::new();
     let mut added = Vec::new();
     for batch in fresh {

@@ -9,6 +9,7 @@ pub mod failure;
 mod inline;
 pub mod live;
 pub mod refuse;
+mod shared;
 pub mod types;
 mod unnest;
 
@@ -188,12 +189,20 @@ impl Session {
 
     /// Runs a prepared query over what the relations hold now.
     pub async fn run(&self, query: &Prepared) -> Result<Vec<RecordBatch>> {
-        let state = self.context.state();
-        let physical = state.query_planner().create_physical_plan(&query.optimized, &state).await?;
-        let batches = collect(physical, self.context.task_ctx()).await.map_err(run_error)?;
-        batches.into_iter().map(|b| types::conform(&b, &query.schema)).collect()
+        self.run_wide(query, 1).await
     }
 
+    /// The same in so many partitions, each a task of the runtime that runs it. Of a query that
+    /// depends on the order of its rows it may say something else.
+    pub async fn run_wide(&self, query: &Prepared, wide: usize) -> Result<Vec<RecordBatch>> {
+        let mut state = self.context.state();
+        if wide > 1 {
+            let config = state.config().clone().with_target_partitions(wide);
+            state = SessionStateBuilder::new_from_existing(state).with_config(config).build();
+        }
+        let batches = rows_of(&state, &query.optimized).await?;
+        batches.into_iter().map(|b| types::conform(&b, &query.schema)).collect()
+    }
     /// The key that these columns of a schema make, by position.
     pub fn key(&self, schema: &SchemaRef, columns: &[usize]) -> Result<KeyExprs> {
         let named = DFSchema::try_from(schema.clone())?;
@@ -225,6 +234,19 @@ impl Session {
         let rows = self.run(&prepared).await?;
         Ok((prepared.schema(), rows))
     }
+}
+
+/// The rows of an optimized plan; what occurs in it again is run once.
+async fn rows_of(state: &SessionState, plan: &LogicalPlan) -> Result<Vec<RecordBatch>> {
+    let (reading, parts) = shared::split(plan)?;
+    for part in parts {
+        let rows = Box::pin(rows_of(state, &part.plan)).await?;
+        let columns = part.rows.columns();
+        let same = |b: RecordBatch| RecordBatch::try_new(columns.clone(), b.columns().to_vec());
+        part.rows.set(rows.into_iter().map(same).collect::<std::result::Result<_, _>>()?);
+    }
+    let physical = state.query_planner().create_physical_plan(&reading, state).await?;
+    collect(physical, state.task_ctx()).await.map_err(run_error)
 }
 
 /// DataFusion's defaults without the rule that answers `count(..) filter (where ..)` from row counts.

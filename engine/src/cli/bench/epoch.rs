@@ -73,12 +73,12 @@ async fn one(options: &EpochBench, rows: usize, lake: &Path) -> Result<Measured>
     memory::forget_peak();
     let bank_bytes = memory::current_bytes();
     let mut pipeline = Pipeline::open(&project, settings(lake, options.memory_mib)).await?;
-    let (read_seconds, build_seconds) = read_in(&mut pipeline, &mut life).await?;
+    let mut measured = Measured { rows, ..Measured::default() };
+    read_in(&mut pipeline, &mut life, &mut measured).await?;
     for _ in 0..options.warm_up {
         pipeline.step(&life.next_changes(options.changes)).await?;
     }
     let before = shares::nanos();
-    let mut measured = Measured { rows, read_seconds, build_seconds, ..Measured::default() };
     measured.files[0] = files(&pipeline);
     for _ in 0..options.epochs {
         let epoch = life.next_changes(options.changes);
@@ -92,11 +92,7 @@ async fn one(options: &EpochBench, rows: usize, lake: &Path) -> Result<Measured>
         measured.note_tests(&pipeline);
     }
     let epochs = options.epochs as f64;
-    let spent = shares::ALL.iter().zip(shares::nanos()).zip(before);
-    let share = |((share, now), before): ((&shares::Share, u64), u64)| {
-        (share.word(), (now - before) as f64 / 1e6 / epochs)
-    };
-    measured.shares_ms = spent.map(share).collect();
+    measured.shares_ms = spent(before, epochs);
     for (_, millis) in &mut measured.tests_ms {
         *millis /= epochs;
     }
@@ -149,20 +145,37 @@ fn not_removed(lake: &Path, cause: std::io::Error) -> Error {
     Error::unavailable(format!("cannot read or remove what \"{}\" left", lake.display()), cause)
 }
 
-/// The initial read, and the epoch at its end that builds every model: seconds of each.
-async fn read_in(pipeline: &mut Pipeline, life: &mut Life) -> Result<(f64, f64)> {
+/// Milliseconds of each station since then, by epoch.
+fn spent<const N: usize>(before: [u64; N], epochs: f64) -> Vec<(&'static str, f64)> {
+    let spent = shares::ALL.iter().zip(shares::nanos()).zip(before);
+    let share = |((share, now), before): ((&shares::Share, u64), u64)| {
+        (share.word(), (now - before) as f64 / 1e6 / epochs)
+    };
+    spent.map(share).collect()
+}
+
+/// The initial read, and the epoch at its end that builds every model.
+async fn read_in(pipeline: &mut Pipeline, life: &mut Life, measured: &mut Measured) -> Result<()> {
     let since = Instant::now();
-    let (mut from, mut build) = (0, 0.0);
+    let mut from = 0;
     while from < life.rows() {
         let epoch = life.read_part(from, PART);
         from += PART;
-        let part = Instant::now();
+        let (part, before) = (Instant::now(), shares::nanos());
         pipeline.step(&epoch).await?;
         if from >= life.rows() {
-            build = part.elapsed().as_secs_f64();
+            measured.build_seconds = part.elapsed().as_secs_f64();
+            measured.build_ms = spent(before, 1.0);
         }
     }
-    Ok((since.elapsed().as_secs_f64() - build, build))
+    if let Some(decision) = pipeline.last() {
+        let millis = |micros: u64| micros as f64 / 1e3;
+        let tests = decision.tests.iter().map(|test| millis(test.micros)).sum();
+        let models = decision.models.iter().map(|m| (m.name.clone(), millis(m.micros)));
+        measured.built_ms = models.chain([("tests".to_owned(), tests)]).collect();
+    }
+    measured.read_seconds = since.elapsed().as_secs_f64() - measured.build_seconds;
+    Ok(())
 }
 
 /// Live files of all keyed tables, and of the one that has most.

@@ -14,6 +14,9 @@ pub(super) struct Measured {
     pub(super) stored: u64,
     pub(super) read_seconds: f64,
     pub(super) build_seconds: f64,
+    /// Of the epoch that built the models: its stations, and its models and tests.
+    pub(super) build_ms: Vec<(&'static str, f64)>,
+    pub(super) built_ms: Vec<(String, f64)>,
     pub(super) epochs_ms: Vec<f64>,
     pub(super) shares_ms: Vec<(&'static str, f64)>,
     pub(super) models_ms: Vec<(String, f64, f64)>,
@@ -86,6 +89,7 @@ impl Measured {
             "stored_rows": self.stored,
             "read_seconds": self.read_seconds,
             "build_seconds": self.build_seconds,
+            "build_ms": self.build_ms.iter().map(|(w, v)| json!([w, v])).collect::<Vec<_>>(),
             "epoch_ms_p50": percentile(&self.epochs_ms, 0.5),
             "epoch_ms_p99": percentile(&self.epochs_ms, 0.99),
             "epoch_ratio": self.ratio(first),
@@ -114,6 +118,11 @@ impl Measured {
             "{} rows of the bank ({} stored in all tables): read in {:.1} s, models built in {:.1} s",
             self.rows, self.stored, self.read_seconds, self.build_seconds
         );
+        let stations = self.build_ms.iter().filter(|(_, ms)| *ms >= 50.0);
+        let stations: Vec<_> = stations.map(|(w, ms)| format!("{w} {:.1} s", ms / 1e3)).collect();
+        let models = self.built_ms.iter().filter(|(_, ms)| *ms >= 50.0);
+        let models: Vec<_> = models.map(|(w, ms)| format!("{w} {:.1} s", ms / 1e3)).collect();
+        println!("  building: {}; of them {}", stations.join(", "), models.join(", "));
         println!(
             "  an epoch: p50 {:.1} ms, p99 {:.1} ms, {:.2} x the first size's",
             percentile(&self.epochs_ms, 0.5),
