@@ -158,6 +158,10 @@ def test_freshet_is_told_where_the_servers_are():
     assert settings["lake"]["s3_endpoint"] == minio
     assert settings["lake"]["url"].startswith(f"s3://{bucket}/")
     assert f"./models:{settings['models']['dir']}:ro" in SERVICES["freshet"]["volumes"]
+    # What makes a restart quick outlives the container, and its user may write there.
+    kept = settings["memory"]["cold_dir"]
+    assert f"freshet:{kept}" in SERVICES["freshet"]["volumes"]
+    assert f"--home-dir {kept} --create-home" in (ROOT / "Dockerfile").read_text()
     assert SERVICES["connector"]["command"][-1].startswith(settings["connector"]["url"] + "/")
 
 

@@ -55,7 +55,7 @@
 //! - After an error in an epoch, what is in memory is not trusted: the lake is loaded anew. So the
 //!   tables in memory need no undo.
 //! - Indexes by key belong to their file, are built when first asked for, and may be lost; so may the
-//!   partials of large groups.
+//!   partials of large groups, and local copies of large files, which make a restart quick.
 //! - Everything that waits or grows has a bound, named with its unit.
 //! - Deliberately absent: a consumer group, a state store, a scheduler, a second copy of offsets.
 //!

@@ -28,6 +28,7 @@ pub mod sizes;
 pub mod spill;
 pub mod step;
 pub mod tending;
+mod wishes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -115,7 +116,7 @@ impl Pipeline {
         failpoint::hit("recovered");
         let catalog = Catalog::of(project, &settings.envelope)?;
         let events = settings.lake.dedupe_events;
-        let room = Arc::new(Room::keeping(&settings.memory, &settings.lake.url)?);
+        let room = Arc::new(Room::keeping(&settings.memory, &settings.lake));
         let opened = load::open(&store, project, &catalog, last.as_ref(), (events, room)).await?;
         let proved = last.iter().flat_map(|d| &d.models);
         let proved = proved.filter_map(|m| Some((m.name.clone(), m.proved?))).collect();
@@ -203,9 +204,11 @@ impl Pipeline {
     pub async fn close(mut self) -> Result<()> {
         self.stop_publishing().await;
         self.compacting.abandon();
-        self.keeping.finish(0).await;
+        self.keeping.stop();
         self.tending.finish().await;
-        self.lease.release(&self.store).await
+        let released = self.lease.release(&self.store).await;
+        self.keeping.finish(0).await;
+        released
     }
 
     fn warn_undeclared_column(&mut self, table: &Arc<str>, column: String) {

@@ -95,10 +95,14 @@ fn push_plain(text: &mut String, column: &dyn Array, row: usize) -> bool {
             push_decimal(text, column.as_primitive::<Int32Type>().value(row).into(), 0);
             true
         }
-        DataType::Decimal128(_, scale) => {
+        DataType::Decimal128(precision, scale) => {
             let Ok(scale) = usize::try_from(*scale) else { return false };
-            push_decimal(text, column.as_primitive::<Decimal128Type>().value(row), scale);
-            true
+            let units = column.as_primitive::<Decimal128Type>().value(row);
+            let fits = units.unsigned_abs() < 10_u128.pow(u32::from(*precision).min(38));
+            if fits {
+                push_decimal(text, units, scale);
+            }
+            fits
         }
         DataType::Utf8 => {
             push_escaped(text, column.as_string::<i32>().value(row));
@@ -118,13 +122,13 @@ fn push_decimal(text: &mut String, units: i128, scale: usize) {
     // Most numbers fit into a word, which is divided in one step.
     while rest > u128::from(u64::MAX) {
         from -= 1;
-        digits[from] = digit(rest % 10);
+        digits[from] = digit(u64::try_from(rest % 10).unwrap_or(0));
         rest /= 10;
     }
     let mut rest = u64::try_from(rest).unwrap_or(u64::MAX);
     while rest > 0 {
         from -= 1;
-        digits[from] = digit(u128::from(rest % 10));
+        digits[from] = digit(rest % 10);
         rest /= 10;
     }
     // A zero before the point, and those between it and the first digit.
@@ -141,14 +145,15 @@ fn push_decimal(text: &mut String, units: i128, scale: usize) {
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "a digit is below ten")]
-const fn digit(number: u128) -> u8 {
+const fn digit(number: u64) -> u8 {
     b'0' + number as u8
 }
 
-/// The last so many digits of a number.
-fn push_padded(text: &mut String, number: i64, places: u32) {
-    for place in (0..places).rev() {
-        text.push(char::from(digit(u128::from((number / 10_i64.pow(place) % 10).unsigned_abs()))));
+/// Writes a number's last digits over these, from the right.
+fn put(over: &mut [u8], mut number: i64) {
+    for place in over.iter_mut().rev() {
+        *place = digit((number % 10).unsigned_abs());
+        number /= 10;
     }
 }
 
@@ -170,14 +175,15 @@ fn push_time(text: &mut String, us: i64) -> bool {
     }
     let (seconds, rest) = (us.rem_euclid(DAY_US) / 1_000_000, us.rem_euclid(1_000_000));
     let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
-    let parts = [(year, 4, '-'), (month, 2, '-'), (day, 2, ' '), (hour, 2, ':'), (minute, 2, ':')];
-    for (number, places, then) in parts {
-        push_padded(text, number, places);
-        text.push(then);
-    }
-    push_padded(text, second, 2);
-    text.push('.');
-    push_padded(text, rest, 6);
+    let mut cell = *b"0000-00-00 00:00:00.000000";
+    put(&mut cell[0..4], year);
+    put(&mut cell[5..7], month);
+    put(&mut cell[8..10], day);
+    put(&mut cell[11..13], hour);
+    put(&mut cell[14..16], minute);
+    put(&mut cell[17..19], second);
+    put(&mut cell[20..26], rest);
+    text.extend(cell.map(char::from));
     true
 }
 

@@ -24,7 +24,9 @@
 //!
 //! - Everything here is a function of its arguments: the same files and rows give the same changes.
 //! - A retraction removes exactly one copy of a row that is there.
-//! - A session has one partition: two spilling repartitions can't deadlock under a memory bound.
+//! - A query runs in one partition, so that order decides nothing; a full recompute of which no order
+//!   is seen may run in several. There is no memory pool under which spilling repartitions could wait for
+//!   each other.
 
 pub mod change;
 pub mod digest;

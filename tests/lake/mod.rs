@@ -1,6 +1,14 @@
-//! Files of the whole bank over many epochs: merged beside them, however short a process lives.
+//! Files of the whole bank over many epochs: merged beside them, however short a process lives, and
+//! read from local copies at the next start.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
 
 use crate::publish::bank::BankLake;
+
+/// Customers of a bank whose larger tables have files that are copied.
+const MANY: u32 = 34_000;
 
 /// Files of all keyed tables, and of the one that has most.
 fn files(bank: &BankLake) -> (usize, usize) {
@@ -32,4 +40,43 @@ async fn a_process_of_one_epoch_merges_too() {
         bank = bank.reopen(None).await;
     }
     assert!(most <= 16, "{most} files of one table after processes of one epoch each");
+}
+
+/// Files below a folder.
+fn count(folder: &Path) -> usize {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.map(|path| if path.is_dir() { count(&path) } else { 1 }).sum()
+}
+
+fn digests(bank: &BankLake) -> BTreeMap<String, (usize, u64)> {
+    let tables = bank.pipeline.tables().relations();
+    tables.map(|t| (t.path().to_owned(), (t.rows(), t.digest()))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_from_copies_goes_on_as_one_from_the_lake() {
+    let mut bank = BankLake::open_keeping(MANY, 23).await;
+    bank.live(200).await;
+    bank.pipeline.keep_all().await;
+    let copies = count(bank.cold.as_ref().unwrap().path());
+    assert!(copies > 10, "rows and indexes of some large files: {copies}");
+    let before = digests(&bank);
+    let mut bank = bank.reopen(None).await;
+    assert_eq!(digests(&bank), before);
+    for _ in 0..3 {
+        bank.live(200).await;
+    }
+    let scanned: BTreeMap<_, _> = bank
+        .pipeline
+        .tables()
+        .relations()
+        .map(|t| (t.path().to_owned(), t.scan().unwrap().iter().map(|b| b.num_rows()).sum()))
+        .collect();
+    let counted = digests(&bank).into_iter().map(|(path, (rows, _))| (path, rows)).collect();
+    assert_eq!(scanned, counted);
+    // The lake has what those rows and indexes made of three epochs.
+    let mut prove = Command::new(env!("CARGO_BIN_EXE_freshet"));
+    prove.args(["prove", "--json", "--lake"]).arg(bank.folder.path());
+    let proved = prove.current_dir(bank.folder.path()).output().unwrap();
+    assert!(proved.status.success(), "{proved:?}");
 }

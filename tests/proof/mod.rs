@@ -9,6 +9,7 @@ use std::process::{Command, Output};
 use arrow::array::RecordBatch;
 use freshet::lake::layout;
 use freshet::lake::parquet::{Effort, decode, encode};
+use freshet::lake::ranges::Ranges;
 use freshet::publish::cursor;
 
 use crate::publish::bank::BankLake;
@@ -93,6 +94,42 @@ async fn a_running_service_reads_anew_what_prove_found_in_the_lake() {
     assert!(cursor::holds(&bank.store(), "snowflake").await.unwrap().is_empty(), "still held");
     let (output, told) = prove(&folder, None);
     assert!(output.status.success(), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repair_reads_the_lake_and_no_copy_of_it() {
+    let mut bank = BankLake::open_keeping(34_000, 14).await;
+    bank.live(30).await;
+    bank.pipeline.keep_all().await;
+    let copies = bank.cold.as_ref().unwrap().path().to_path_buf();
+    assert!(has_copy(&copies, MART), "the mart has a file that is large enough");
+    damage(&bank).await;
+    let folder = bank.folder.path().to_path_buf();
+    let (output, told) = prove(&folder, Some(MART));
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    // The copy is right and the lake wrong: what the service holds must become the lake's rows again.
+    let mut bank = bank.reopen(None).await;
+    bank.live(10).await;
+    let (output, told) = prove(&folder, None);
+    assert!(output.status.success(), "{told}");
+    bank.pipeline.keep_all().await;
+    let mut bank = bank.reopen(None).await;
+    bank.live(10).await;
+    let (output, told) = prove(&folder, None);
+    assert!(output.status.success(), "{told}");
+    let table = bank.pipeline.tables().relation(MART).unwrap();
+    let (planned, _) = bank.planned().await;
+    let spec = &planned.models.iter().find(|m| m.name == MART).unwrap().spec;
+    let scanned = Ranges::of(&table.scan().unwrap(), table.hasher(), &spec.digest).unwrap();
+    assert_eq!(scanned.digest(), table.digest(), "rows in memory are those of the lake");
+}
+
+fn has_copy(folder: &Path, name: &str) -> bool {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let inside = |path: PathBuf| {
+        path.ends_with(format!("marts.{name}")) || path.is_dir() && has_copy(&path, name)
+    };
+    entries.into_iter().any(inside)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,7 +9,7 @@ use freshet::cli::bench::life::Life;
 use freshet::clock::ManualClock;
 use freshet::envelope;
 use freshet::epoch::content::Epoch;
-use freshet::lake::options::Options as LakeOptions;
+use freshet::lake::options::{Memory, Options as LakeOptions};
 use freshet::lake::store::Store;
 use freshet::pipeline::catalog::Catalog;
 use freshet::pipeline::{Pipeline, Settings};
@@ -28,24 +28,38 @@ pub struct BankLake {
     pub books: Vec<i64>,
     clock: ManualClock,
     life: Life,
+    /// Where local copies are kept, if they are.
+    pub cold: Option<tempfile::TempDir>,
 }
 
 impl BankLake {
     /// A lake whose first epoch is the initial read of so many customers.
     pub async fn open(customers: u32, seed: u64) -> Self {
         let project = bank_project::load().unwrap();
-        Self::open_with(project, customers, seed).await
+        Self::open_with(project, None, customers, seed).await
     }
 
-    async fn open_with(project: Project, customers: u32, seed: u64) -> Self {
+    /// The same, with local copies for a quick start.
+    pub async fn open_keeping(customers: u32, seed: u64) -> Self {
+        let project = bank_project::load().unwrap();
+        Self::open_with(project, Some(tempfile::tempdir().unwrap()), customers, seed).await
+    }
+
+    async fn open_with(
+        project: Project,
+        cold: Option<tempfile::TempDir>,
+        customers: u32,
+        seed: u64,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = ManualClock::default();
         clock.set_us(START_US);
-        let pipeline = Pipeline::open(&project, settings(&folder, &clock)).await.unwrap();
+        let settings = settings(&folder, cold.as_ref(), &clock);
+        let pipeline = Pipeline::open(&project, settings).await.unwrap();
         let mut life = Life::new(seed, customers, START_US);
         let read = life.initial();
         let (decisions, books) = (Vec::new(), Vec::new());
-        let mut lake = Self { folder, project, pipeline, decisions, books, clock, life };
+        let mut lake = Self { folder, project, pipeline, decisions, books, clock, life, cold };
         lake.step(read).await;
         lake
     }
@@ -81,19 +95,24 @@ impl BankLake {
     pub async fn reopen(mut self, project: Option<Project>) -> Self {
         self.pipeline.close().await.unwrap();
         self.project = project.unwrap_or(self.project);
-        let settings = settings(&self.folder, &self.clock);
+        let settings = settings(&self.folder, self.cold.as_ref(), &self.clock);
         self.pipeline = Pipeline::open(&self.project, settings).await.unwrap();
         self
     }
 }
 
-fn settings(folder: &tempfile::TempDir, clock: &ManualClock) -> Settings {
+fn settings(
+    folder: &tempfile::TempDir,
+    cold: Option<&tempfile::TempDir>,
+    clock: &ManualClock,
+) -> Settings {
+    let cold_dir = cold.map(|dir| dir.path().display().to_string()).unwrap_or_default();
     Settings {
         lake: LakeOptions::at(folder.path().display().to_string()),
         envelope: envelope::options::Options::default(),
         proof: freshet::transform::options::ProofOptions::default(),
         checkpoint: checkpoint::options::Options::default(),
-        memory: freshet::lake::options::Memory::default(),
+        memory: Memory { cold_dir, ..Memory::default() },
         clock: Arc::new(clock.clone()),
     }
 }

@@ -48,6 +48,7 @@ NOTES = """\
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the bank")
+    parser.add_argument("--beside", type=int, help="rows of a smaller bank, measured in the same run")
     parser.add_argument("--changes", type=int, default=1_000, help="changes of one refresh")
     parser.add_argument("--epochs", type=int, default=30, help="epochs that are measured")
     parser.add_argument("--warm-up", type=int, default=30, help="epochs before them")
@@ -77,13 +78,16 @@ def run(command, seconds_max: float, **options) -> str:
 def epochs(options, folder: Path) -> tuple[dict, Lake]:
     """Freshet's own measurement, and the lake that it leaves."""
     folder.mkdir()
-    said = run([binary(), "bench", "epoch", "--rows", options.rows, "--changes", options.changes,
+    rows = [options.beside, options.rows] if options.beside else [options.rows]
+    sizes = ",".join(map(str, rows))
+    said = run([binary(), "bench", "epoch", "--rows", sizes, "--changes", options.changes,
                 "--epochs", options.epochs, "--warm-up", options.warm_up, "--folder", folder,
                 "--keep", "--json"], BENCH_SECONDS_MAX)
     told = next(line for line in said.splitlines() if line.startswith("["))
     roots = [entry for entry in folder.iterdir() if (entry / "_freshet").is_dir()]
+    roots = [entry for entry in roots if entry.name.endswith(f"-{options.rows}")]
     assert len(roots) == 1, f"lakes in {folder}: {roots}"
-    return json.loads(told)[0], Lake(roots[0])
+    return json.loads(told)[-1], Lake(roots[0])
 
 
 def show(database: Path, compiled: Compiled, lake: Lake, decision: dict) -> None:
@@ -186,7 +190,8 @@ def measure(options, folder: Path) -> dict:
         "rebuild_seconds": told["build_seconds"],
         "epoch_to_dbt": epoch / second, "epoch_to_sql": epoch / alone,
         "rebuild_to_sql": told["build_seconds"] / alone,
-        "peak_bytes": told["peak_bytes"],
+        "epoch_to_that_of_the_smaller_bank": told["epoch_ratio"],
+        "freshet": told,
     }
 
 
@@ -199,6 +204,8 @@ def table(m: dict) -> str:
     ratios = [("(a):(b)", m["epoch_to_dbt"]), ("(a):(c)", m["epoch_to_sql"]),
               ("(d):(c)", m["rebuild_to_sql"])]
     lines = [f"{m['changes']} changes to {m['rows']} rows of the bank", "", f"{'':<32}seconds"]
+    if m["epoch_to_that_of_the_smaller_bank"] != 1:
+        ratios.append(("(a):a smaller bank's epoch", m["epoch_to_that_of_the_smaller_bank"]))
     lines += [f"{name:<30}{seconds:>9.3f}" for name, seconds in rows]
     lines += ["", f"{'':<33}ratio"]
     lines += [f"{name:<30}{ratio:>9.3f}   1 : {1 / ratio:.2f}" for name, ratio in ratios]

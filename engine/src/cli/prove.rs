@@ -152,7 +152,7 @@ impl Prover {
 
     async fn table(&self, spec: &TableSpec) -> Result<Option<Table>> {
         let Some(standing) = self.decision.tables.get(&spec.path) else { return Ok(None) };
-        Ok(Some(load::table(&self.store, spec.clone(), standing.version).await?))
+        Ok(Some(load::table(&self.store, spec.clone(), standing.version, None).await?))
     }
 
     /// A source's rows and images as raw has them, as of the epoch.

@@ -95,6 +95,10 @@ impl Config {
         if !self.lake.url.contains("://") {
             self.lake.url = folder.join(&self.lake.url).to_string_lossy().into_owned();
         }
+        let dirs = [&mut self.epoch.spill_dir, &mut self.memory.cold_dir];
+        for dir in dirs.into_iter().filter(|dir| !dir.is_empty()) {
+            *dir = folder.join(&*dir).to_string_lossy().into_owned();
+        }
         for file in self.kafka.properties_from_file.values_mut() {
             *file = folder.join(&*file);
         }

@@ -137,6 +137,7 @@ fn relative_paths_start_at_the_files_folder() {
     let file = folder.path().join("freshet.toml");
     let more = "[kafka.properties_from_file]\n\"ssl.key.password\" = \"key\"\n\
         [postgres]\nurl = \"host=h user=u\"\npassword_file = \"secret\"\n\
+        [memory]\ncold_dir = \"cold\"\n\
         [models.vars]\nday = 2026-01-02\nrate = 0.5\nkinds = [\"A\", 1]\n";
     std::fs::write(&file, with(more)).unwrap();
     let config = Config::load(&file).unwrap();
@@ -144,6 +145,8 @@ fn relative_paths_start_at_the_files_folder() {
     assert_eq!(config.models.dir, folder.path().join("models"));
     let key = &config.kafka.properties_from_file["ssl.key.password"];
     assert_eq!(*key, folder.path().join("key"));
+    assert_eq!(Path::new(&config.memory.cold_dir), folder.path().join("cold"));
+    assert_eq!(config.epoch.spill_dir, "", "the system's own");
     let vars = serde_json::to_string(&config.models.vars).unwrap();
     assert_eq!(vars, r#"{"day":"2026-01-02","kinds":["A",1],"rate":0.5}"#);
     let postgres = config.postgres.unwrap();

@@ -40,15 +40,15 @@ impl Cold {
         Self { folder }
     }
 
-    /// The same rows, read from disk: from their copy for a quick start, if they have a place for one.
+    /// The same rows, read from disk: from their copy for a quick start, if there is one.
     pub(super) fn moved(
         &self,
         (home, of): (Option<&Home>, &Of),
         rows: &RecordBatch,
     ) -> Result<RecordBatch> {
         if let Some(home) = home
-            && (!home.lacks(of) || home.write(of, rows).is_ok())
-            && let Some(copy) = home.find(of, |_| false)
+            && !home.lacks(of)
+            && let Some(copy) = home.find(of, rows.num_rows(), |_| false)
         {
             return Ok(copy.rows);
         }

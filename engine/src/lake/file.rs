@@ -15,7 +15,8 @@ use roaring::RoaringBitmap;
 use super::cold::Cold;
 use super::commit::{DataChange, FileEntry};
 use super::kept::{Found, Home, Kept, Of};
-use super::keys::{KeyIndex, KeyIndexes};
+use super::key_indexes::KeyIndexes;
+use super::keys::KeyIndex;
 use super::table::TableSpec;
 use crate::error::{Error, Result};
 
@@ -79,9 +80,19 @@ impl LiveFile {
     /// Gives it a place for copies.
     pub(super) fn settle(&mut self, kept: &Kept, spec: &TableSpec) {
         if self.home.is_none() {
-            self.home = kept.home(&spec.path, &self.path);
-            self.keys.settle(self.home.clone());
+            self.settle_at(kept.home(&spec.path, &self.path));
         }
+    }
+
+    /// The same with a place of which it is known what lies there.
+    pub(super) fn settle_at(&mut self, home: Option<Arc<Home>>) {
+        self.home = home;
+        self.keys.settle(self.home.clone());
+    }
+
+    pub(super) fn forget_indexes(&mut self) {
+        self.keys = KeyIndexes::default();
+        self.home = None;
     }
 
     pub(super) fn home(&self) -> Option<Arc<Home>> {

@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::array::RecordBatch;
 
@@ -35,6 +36,8 @@ pub struct Keep {
     kept: Kept,
     live: BTreeSet<Arc<Path>>,
     missing: Vec<(Arc<Home>, Of, Source)>,
+    /// Set to end it before its time.
+    stop: Arc<AtomicBool>,
 }
 
 impl Tables {
@@ -54,7 +57,7 @@ impl Tables {
             }
         }
         let is_due = !missing.is_empty() || live != *swept;
-        is_due.then_some(Keep { kept, live, missing })
+        is_due.then(|| Keep { kept, live, missing, stop: Arc::default() })
     }
 }
 
@@ -89,10 +92,18 @@ impl Keep {
         self.live.clone()
     }
 
+    /// Set to end it with the copy in hand.
+    pub fn stop(&self) -> Arc<AtomicBool> {
+        self.stop.clone()
+    }
+
     /// Does it. Takes a while, and must not be done on the epoch's path.
     pub fn run(self) -> Result<()> {
         self.kept.sweep(&self.live)?;
         for (home, of, source) in self.missing {
+            if self.stop.load(Ordering::Relaxed) {
+                break;
+            }
             match source {
                 Source::Rows(rows) => home.write(&of, &rows)?,
                 Source::Index(index) => home.write(&of, &index.as_rows()?)?,
@@ -112,22 +123,25 @@ impl Kept {
         fits: impl Fn(usize) -> bool,
     ) -> Option<LiveFile> {
         let home = self.home(&spec.path, &entry.path)?;
-        let rows = home.find(&Of::Rows, &fits)?;
-        let is_same = rows.rows.num_rows() == entry.rows
-            && rows.rows.schema().fields() == spec.schema.fields();
-        if !is_same {
+        let rows = home.find(&Of::Rows, entry.rows, &fits)?;
+        if rows.rows.schema().fields() != spec.schema.fields() {
             return None;
         }
         let mut file = LiveFile::found(entry.path.clone(), rows);
-        let index = home.find(&Of::Identities(spec.identity.clone()), &fits);
+        let index = home.find(&Of::Identities(spec.identity.clone()), entry.rows, &fits);
         let index = index.and_then(|found| KeyIndex::from_rows(&found.rows, found.mapped));
-        file.identities = index.filter(|i| i.len() == entry.rows).map(Arc::new);
-        file.settle(self, spec);
+        file.identities = index.map(Arc::new);
+        file.settle_at(Some(home));
         Some(file)
     }
 }
 
 impl Table {
+    /// Makes indexes by key anew when they are asked for, and takes none from a copy.
+    pub fn forget_indexes(&mut self) {
+        self.files.values_mut().for_each(LiveFile::forget_indexes);
+    }
+
     /// Takes a file in that has its index by identity.
     pub(super) fn take_indexed(&mut self, file: LiveFile) {
         file.touch(self.epoch);

@@ -84,7 +84,7 @@ impl Lake {
 
 fn room(dir: &Path, bytes_max: u64) -> Arc<Room> {
     let cold_dir = dir.join("copies").display().to_string();
-    Arc::new(Room::keeping(&Memory { bytes_max, cold_dir }, "lake").unwrap())
+    Arc::new(Room::keeping(&Memory { bytes_max, cold_dir }, &Options::at("lake")))
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
@@ -137,6 +137,10 @@ async fn copies_that_are_broken_or_of_another_make_are_passed_over() {
     lake.keep();
     let whole = from_copies(&lake.loaded(u64::MAX).await);
     assert!(whole > 0, "a file is large enough for a copy");
+    let loaded = lake.loaded(u64::MAX).await;
+    lake.tables.source.insert("t".to_owned(), loaded);
+    let live = lake.tables.keep(&Default::default()).unwrap().live();
+    assert!(lake.tables.keep(&live).is_none(), "what was loaded from copies has them");
     let of_rows = |path: &&PathBuf| path.ends_with("rows.arrow");
     assert!(lake.copies().iter().filter(of_rows).count() < lake.copies().len(), "and its indexes");
 
@@ -172,7 +176,7 @@ async fn copies_that_are_broken_or_of_another_make_are_passed_over() {
 }
 
 #[tokio::test]
-async fn copies_of_files_that_are_no_more_go_and_a_full_disk_is_told() {
+async fn copies_of_files_that_are_no_more_go_and_a_folder_that_is_none_is_told() {
     let mut lake = Lake::new(9);
     let mut most = 0;
     for _ in 0..60 {
@@ -185,7 +189,9 @@ async fn copies_of_files_that_are_no_more_go_and_a_full_disk_is_told() {
     }
     assert!(most >= 3, "copies were written");
     let job = lake.tables.keep(&Default::default()).unwrap();
-    fs::remove_dir_all(lake.dir.path().join("copies")).unwrap();
+    let copies = lake.dir.path().join("copies");
+    fs::remove_dir_all(&copies).unwrap();
+    fs::write(copies, "no folder").unwrap();
     let said = job.run().unwrap_err().to_string();
     assert!(said.contains("memory.cold_dir"), "{said}");
 }

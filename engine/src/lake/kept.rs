@@ -19,7 +19,7 @@ use arrow::error::ArrowError;
 use arrow::ipc::writer::FileWriter;
 use bytes::Bytes;
 use freshet_sql::digest::lower64;
-use freshet_sql::maintain::keys;
+use freshet_sql::maintain::make;
 use twox_hash::XxHash3_128;
 
 use super::cold::{decoded, map};
@@ -63,35 +63,47 @@ impl Kept {
     /// In `folder`. Copies of another make are deleted.
     pub fn open(folder: &Path, lake: &str) -> Result<Self> {
         let of_lake = folder.join(format!("lake-{:016x}", lower64(lake.as_bytes())));
-        let make = format!("{FORMAT}-{:016x}", keys::make()?);
-        let folder = of_lake.join(&make);
-        let made = std::fs::create_dir_all(&folder);
-        made.and_then(|()| remove_all_but(&of_lake, |path| path == folder))
+        let kept = Self { folder: of_lake.join(format!("{FORMAT}-{:016x}", make::number()?)) };
+        std::fs::create_dir_all(&of_lake)
+            .and_then(|()| remove_all_but(&of_lake, |path| path == kept.folder))
+            .and_then(|()| std::fs::create_dir_all(&kept.folder))
             .map_err(|cause| failure(&of_lake, cause))?;
-        Ok(Self { folder })
+        Ok(kept)
+    }
+
+    /// Deletes every copy: their room is needed.
+    pub(super) fn clear(&self) -> Result<()> {
+        remove_all_but(&self.folder, |_| false).map_err(|cause| failure(&self.folder, cause))
     }
 
     /// The place of one file's copies; `None` where its name makes no folder.
     pub(super) fn home(&self, table: &str, file: &str) -> Option<Arc<Home>> {
         let is_plain = !file.is_empty() && !file.starts_with('.') && !file.contains(['/', '\\']);
-        let folder = self.folder.join(table.replace('/', ".")).join(file);
-        is_plain.then(|| Arc::new(Home { folder: folder.into(), there: Mutex::default() }))
+        let folder = self.folder.join(table.replace('/', ".")).join(file).into();
+        let root = self.folder.clone();
+        is_plain.then(|| Arc::new(Home { folder, root, there: Mutex::default() }))
+    }
+
+    /// Deletes the copies of a table.
+    pub(super) fn remove(&self, table: &str) -> Result<()> {
+        let folder = self.folder.join(table.replace('/', "."));
+        match std::fs::remove_dir_all(&folder) {
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(failure(&folder, cause)),
+            _ => Ok(()),
+        }
     }
 
     /// Deletes every copy but those in these places, and what is left of copies that were not finished.
     pub(super) fn sweep(&self, live: &BTreeSet<Arc<Path>>) -> Result<()> {
-        let swept = std::fs::read_dir(&self.folder).and_then(|tables| {
-            for table in tables {
-                let table = table?.path();
-                if table.is_dir() {
-                    remove_all_but(&table, |file| live.contains(file))?;
-                } else {
-                    std::fs::remove_file(table)?;
-                }
+        let sweep = || -> io::Result<()> {
+            std::fs::create_dir_all(&self.folder)?;
+            remove_all_but(&self.folder, Path::is_dir)?;
+            for table in std::fs::read_dir(&self.folder)? {
+                remove_all_but(&table?.path(), |file| live.contains(file))?;
             }
             Ok(())
-        });
-        swept.map_err(|cause| failure(&self.folder, cause))
+        };
+        sweep().map_err(|cause| failure(&self.folder, cause))
     }
 }
 
@@ -99,6 +111,8 @@ impl Kept {
 #[derive(Debug)]
 pub(super) struct Home {
     folder: Arc<Path>,
+    /// Where a copy lies until it is whole.
+    root: PathBuf,
     /// Copies that are known to be there and whole.
     there: Mutex<BTreeSet<Of>>,
 }
@@ -121,21 +135,26 @@ impl Home {
         !self.there.lock().unwrap_or_else(PoisonError::into_inner).contains(of)
     }
 
-    fn note(&self, of: &Of) {
-        self.there.lock().unwrap_or_else(PoisonError::into_inner).insert(of.clone());
+    fn note(&self, of: &Of, is_there: bool) {
+        let mut there = self.there.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_there {
+            there.insert(of.clone())
+        } else {
+            there.remove(of)
+        };
     }
 
     /// Writes a copy. It is there after a power cut too, or it is not there at all.
     pub fn write(&self, of: &Of, rows: &RecordBatch) -> Result<()> {
         self.written(&self.folder.join(of.file()), rows)
             .map_err(|cause| failure(&self.folder, cause))?;
-        self.note(of);
+        self.note(of, true);
         Ok(())
     }
 
     fn written(&self, path: &Path, rows: &RecordBatch) -> std::result::Result<(), ArrowError> {
         std::fs::create_dir_all(&self.folder)?;
-        let temp = tempfile::NamedTempFile::new_in(&self.folder)?;
+        let temp = tempfile::NamedTempFile::new_in(&self.root)?;
         let out = BufWriter::with_capacity(1 << 20, temp);
         let mut writer = FileWriter::try_new(out, &rows.schema())?;
         writer.write(rows)?;
@@ -149,20 +168,21 @@ impl Home {
         Ok(())
     }
 
-    /// The whole copy of this, if there is one: in memory where its bytes fit, else mapped.
-    pub fn find(&self, of: &Of, fits: impl FnOnce(usize) -> bool) -> Option<Found> {
+    /// The whole copy of this, if there is one of so many rows: in memory where its bytes fit, else
+    /// mapped.
+    pub fn find(&self, of: &Of, rows: usize, fits: impl FnOnce(usize) -> bool) -> Option<Found> {
         let path = self.folder.join(of.file());
-        let file = File::open(&path).ok()?;
-        let found = read(&file, fits);
-        match &found {
-            Ok(_) => self.note(of),
+        let found = File::open(&path).ok().and_then(|file| match read(&file, fits) {
+            Ok(found) if found.rows.num_rows() == rows => Some(found),
+            Ok(_) => None,
             Err(why) => {
                 tracing::warn!(path = %path.display(), %why, "a local copy is broken: it is deleted");
-                self.there.lock().unwrap_or_else(PoisonError::into_inner).remove(of);
                 let _ = std::fs::remove_file(&path);
+                None
             }
-        }
-        found.ok()
+        });
+        self.note(of, found.is_some());
+        found
     }
 }
 
@@ -193,8 +213,13 @@ fn read(
 fn remove_all_but(folder: &Path, stays: impl Fn(&Path) -> bool) -> io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
-        if !stays(&path) {
+        if stays(&path) {
+            continue;
+        }
+        if path.is_dir() {
             std::fs::remove_dir_all(path)?;
+        } else {
+            std::fs::remove_file(path)?;
         }
     }
     Ok(())

@@ -5,8 +5,7 @@
 //! file takes its indexes over from those it was merged from. It is 13 bytes a row, 21 with an order,
 //! on the heap or mapped like rows (`cold`). It must never be the only place of anything.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, UInt32Array, UInt64Array};
 use arrow::buffer::ScalarBuffer;
@@ -106,11 +105,6 @@ impl KeyIndex {
         Self { hashes, orders, rows, starts, shift, mapped }
     }
 
-    /// Entries.
-    pub(super) fn len(&self) -> usize {
-        self.rows.len()
-    }
-
     /// Where the rows of this hash begin and end.
     fn span(&self, hash: u64) -> std::ops::Range<usize> {
         let bucket = bucket_of(hash, self.shift);
@@ -206,70 +200,4 @@ fn columns(entries: &RecordBatch) -> Result<Columns> {
 )]
 const fn halves(identity: u128) -> (u64, i64) {
     ((identity >> 64) as u64, identity as u64 as i64)
-}
-
-/// Indexes by the key's name.
-pub(super) type Named = BTreeMap<Arc<str>, Arc<KeyIndex>>;
-
-/// A file's indexes.
-#[derive(Debug, Default)]
-pub struct KeyIndexes {
-    known: Mutex<Named>,
-    /// Where copies of them lie.
-    home: Option<Arc<Home>>,
-}
-
-impl KeyIndexes {
-    pub(super) fn new(known: Named) -> Self {
-        Self { known: Mutex::new(known), home: None }
-    }
-
-    /// Copies may lie there.
-    pub(super) fn settle(&mut self, home: Option<Arc<Home>>) {
-        self.home = home;
-    }
-
-    /// The index of this name over so many rows; if it was not asked for before it is read from its
-    /// copy, or built.
-    pub(super) fn get(
-        &self,
-        (name, rows): (&Arc<str>, usize),
-        build: impl FnOnce() -> freshet_sql::error::Result<KeyIndex>,
-    ) -> freshet_sql::error::Result<Arc<KeyIndex>> {
-        let mut known = self.known();
-        if let Some(index) = known.get(name) {
-            return Ok(index.clone());
-        }
-        let copy = self.copy(name).filter(|index| index.len() == rows);
-        let index = Arc::new(copy.map_or_else(build, Ok)?);
-        known.insert(name.clone(), index.clone());
-        Ok(index)
-    }
-
-    fn copy(&self, name: &Arc<str>) -> Option<KeyIndex> {
-        let found = self.home.as_ref()?.find(&Of::Key(name.clone()), |_| true)?;
-        KeyIndex::from_rows(&found.rows, found.mapped)
-    }
-
-    fn known(&self) -> MutexGuard<'_, Named> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Those that there are now.
-    pub(super) fn all(&self) -> Named {
-        self.known().clone()
-    }
-
-    /// Bytes on the heap.
-    pub(super) fn heap_bytes(&self) -> usize {
-        self.known().values().map(|index| index.heap_bytes()).sum()
-    }
-
-    /// Moves all to disk.
-    pub(super) fn cool(&self, cold: &Cold) -> Result<()> {
-        for (name, index) in self.known().iter_mut() {
-            *index = index.cooled(cold, (self.home.as_deref(), &Of::Key(name.clone())))?;
-        }
-        Ok(())
-    }
 }

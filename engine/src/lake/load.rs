@@ -77,8 +77,13 @@ pub async fn read(store: &Store, table: &str, version: Option<u64>) -> Result<Lo
 ///
 /// If it was written under other columns it comes back empty: its next entry says the new columns
 /// and removes the old files, and whoever asked makes its rows anew.
-pub async fn table(store: &Store, spec: TableSpec, version: u64) -> Result<Table> {
-    let mut table = unchecked(store, spec, version, None).await?;
+pub async fn table(
+    store: &Store,
+    spec: TableSpec,
+    version: u64,
+    room: Option<&Arc<Room>>,
+) -> Result<Table> {
+    let mut table = unchecked(store, spec, version, room).await?;
     table.rehash()?;
     Ok(table)
 }
@@ -89,7 +94,7 @@ pub async fn standing(
     store: &Store,
     spec: TableSpec,
     at: &Standing,
-    room: Option<&Room>,
+    room: Option<&Arc<Room>>,
 ) -> Result<Table> {
     let mut table = unchecked(store, spec, at.version, room).await?;
     match at.ranges.as_deref().and_then(Ranges::decode) {
@@ -103,7 +108,7 @@ async fn unchecked(
     store: &Store,
     spec: TableSpec,
     version: u64,
-    room: Option<&Room>,
+    room: Option<&Arc<Room>>,
 ) -> Result<Table> {
     let loaded = read(store, &spec.path, Some(version)).await?;
     let same = loaded.schema.fields() == spec.schema.fields();
@@ -124,14 +129,13 @@ async fn take_file(
     store: &Store,
     table: &mut Table,
     entry: FileEntry,
-    room: Option<&Room>,
+    room: Option<&Arc<Room>>,
 ) -> Result<()> {
     let gone = match &entry.vector {
         Some(at) => vector::read(store, &table.spec.path, at).await?,
         None => RoaringBitmap::new(),
     };
-    let copy = room.and_then(|room| room.copy(&table.spec, &entry));
-    let mut file = match copy {
+    let mut file = match copy(table, &entry, room).await? {
         Some(file) => file,
         None => decoded(store, &table.spec, &entry.path).await?,
     };
@@ -148,6 +152,18 @@ async fn take_file(
         (Some(room), Some(mut last)) => room.take_in(last.get_mut(), &table.spec.identity),
         _ => Ok(()),
     }
+}
+
+/// A file from its local copies; a thread that waits for the disk does nothing else.
+async fn copy(
+    table: &Table,
+    entry: &FileEntry,
+    room: Option<&Arc<Room>>,
+) -> Result<Option<LiveFile>> {
+    let Some(room) = room.filter(|room| room.kept().is_some()).cloned() else { return Ok(None) };
+    let (spec, entry) = (table.spec.clone(), entry.clone());
+    let found = tokio::task::spawn_blocking(move || room.copy(&spec, &entry)).await;
+    found.map_err(|_| Error::bug("reading a local copy ended in a panic"))
 }
 
 /// A file as the lake has it.

@@ -21,6 +21,7 @@ pub mod keep;
 #[cfg(test)]
 mod keep_tests;
 pub mod kept;
+mod key_indexes;
 pub mod keys;
 pub mod layout;
 pub mod load;

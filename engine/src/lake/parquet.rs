@@ -89,8 +89,10 @@ fn properties(schema: &SchemaRef, effort: Effort) -> Result<WriterProperties> {
 pub fn decode(file: Bytes, schema: &SchemaRef, name: &str) -> Result<RecordBatch> {
     let damaged = |e: &dyn std::fmt::Display| Error::corrupt(format!("file \"{name}\": {e}"));
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| damaged(&e))?;
-    let names = schema.fields().iter().map(|field| field.name().as_str());
-    let mask = ProjectionMask::columns(builder.parquet_schema(), names);
+    // By place: a name may hold the dot that paths are split at.
+    let there = builder.schema().fields().iter().enumerate();
+    let wanted = there.filter(|(_, field)| schema.index_of(field.name()).is_ok());
+    let mask = ProjectionMask::roots(builder.parquet_schema(), wanted.map(|(at, _)| at));
     let builder = builder.with_projection(mask).with_batch_size(READ_ROWS);
     let reader = builder.build().map_err(|e| damaged(&e))?;
     let mut batches = Vec::new();

@@ -43,7 +43,7 @@ pub async fn read(store: &Store, files: &[String], table: &str) -> Result<Vec<Re
 
 /// The window with these events, the newest that fit; `forgot` says that there were more.
 pub fn window(mut events: Vec<Remembered>, events_max: usize, forgot: bool) -> Window {
-    events.sort_unstable_by_key(|event| event.seq);
+    events.sort_unstable_by_key(|event| (event.seq, event.told));
     let mut window = Window::new(events_max);
     if forgot {
         window.mark_forgetful();

@@ -11,7 +11,7 @@ use super::cold::Cold;
 use super::commit::FileEntry;
 use super::file::LiveFile;
 use super::kept::Kept;
-use super::options::Memory;
+use super::options::{Memory, Options};
 use super::table::{Table, TableSpec};
 use super::tables::Tables;
 use crate::error::Result;
@@ -53,17 +53,27 @@ impl Room {
     }
 
     /// The same, with copies of a lake's large files for a quick start, if a folder is named for them.
-    pub fn keeping(options: &Memory, lake: &str) -> Result<Self> {
+    /// A folder that can't be used costs the quick start and nothing else.
+    pub fn keeping(options: &Memory, lake: &Options) -> Self {
         let room = Self::new(options);
         if options.cold_dir.is_empty() {
-            return Ok(room);
+            return room;
         }
-        Ok(Self { kept: Some(Kept::open(Path::new(&options.cold_dir), lake)?), ..room })
+        let lake = format!("{} {}", lake.url, lake.s3_endpoint.as_deref().unwrap_or_default());
+        let kept = Kept::open(Path::new(&options.cold_dir), &lake);
+        let kept = kept.inspect_err(|error| tracing::warn!(%error, "no restart will be quick"));
+        Self { kept: kept.ok(), ..room }
     }
 
     /// Where copies are kept, if they are.
     pub(super) const fn kept(&self) -> Option<&Kept> {
         self.kept.as_ref()
+    }
+
+    /// Deletes a table's copies: where the lake's own files are what counts, right or wrong. No job may
+    /// be writing some.
+    pub fn forget_copies(&self, table: &str) -> Result<()> {
+        self.kept.as_ref().map_or(Ok(()), |kept| kept.remove(table))
     }
 
     /// A file of a table that is being loaded, from its copies.
@@ -133,7 +143,14 @@ impl Tables {
             if hot <= kept {
                 break;
             }
-            file.cool(&room.cold, identity)?;
+            let mut cooled = file.cool(&room.cold, identity);
+            if let (Err(error), Some(kept)) = (&cooled, &room.kept) {
+                // Rows that have no room come before copies that save some seconds.
+                tracing::warn!(%error, "local copies are deleted to make room on the disk");
+                kept.clear()?;
+                cooled = file.cool(&room.cold, identity);
+            }
+            cooled?;
             hot -= bytes.saturating_sub(file.heap_bytes());
         }
         tracing::debug!(hot_bytes = hot, bytes_max = room.bytes_max, "moved cold rows to disk");

@@ -159,7 +159,7 @@ mod tests {
         unnamed.0.insert(live.clone(), 0);
         tend(&store, "marts/t", version, 60, HOUR_MS, &mut unnamed).await.unwrap();
         assert!(!unnamed.0.contains_key(&live), "it is named");
-        let again = load::table(&store, spec, version).await.unwrap();
+        let again = load::table(&store, spec, version, None).await.unwrap();
         assert_eq!((again.rows(), again.digest()), (55, table.digest()));
         assert_eq!(again.file_count(), table.file_count());
     }

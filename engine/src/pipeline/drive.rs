@@ -35,7 +35,8 @@ pub struct Driver<'d> {
     pub pipeline: &'d mut Pipeline,
     /// Set to end the run.
     pub stop: watch::Receiver<bool>,
-    /// After so long without an epoch an empty one is made, where rows change by time alone.
+    /// After so long without an epoch an empty one is made, where rows change by time alone or a model
+    /// is to be made anew.
     pub timer: Duration,
     /// Told how it goes.
     pub watcher: &'d mut (dyn FnMut(Progress<'_>) + Send),
@@ -69,7 +70,7 @@ impl Driver<'_> {
         until: Until,
     ) -> Result<Decided> {
         let mut stop = self.stop.clone();
-        let by_time = until == Until::Stopped && self.pipeline.changes_by_time();
+        let (goes_on, by_time) = (until == Until::Stopped, self.pipeline.changes_by_time());
         let mut last = Instant::now();
         loop {
             if *stop.borrow() {
@@ -88,8 +89,9 @@ impl Driver<'_> {
                     }
                     last = Instant::now();
                 }
-                () = tokio::time::sleep_until((last + self.timer).into()), if by_time => {
+                () = tokio::time::sleep_until((last + self.timer).into()), if goes_on => {
                     if let Some(state) = self.pipeline.cut_state().filter(|s| s.phase == Phase::Done)
+                        && (by_time || self.pipeline.is_wished().await)
                         && self.step(&Epoch::empty(state)).await? == Decided::Overtaken
                     {
                         return Ok(Decided::Overtaken);

@@ -6,9 +6,11 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::task::JoinHandle;
 
+use super::Pipeline;
 use crate::error::Result;
 use crate::lake::tables::Tables;
 
@@ -19,6 +21,8 @@ const FORGIVEN_EPOCHS: u64 = 100;
 #[derive(Debug, Default)]
 pub struct Keeping {
     running: Option<JoinHandle<Result<()>>>,
+    /// Ends the running job early.
+    stop: Arc<AtomicBool>,
     /// Files whose copies stayed.
     swept: BTreeSet<Arc<Path>>,
     quiet_until: u64,
@@ -36,6 +40,7 @@ impl Keeping {
         }
         if let Some(job) = tables.keep(&self.swept) {
             self.swept = job.live();
+            self.stop = job.stop();
             self.running = Some(tokio::task::spawn_blocking(move || job.run()));
         }
     }
@@ -51,6 +56,11 @@ impl Keeping {
         }
     }
 
+    /// Tells the job that runs to end with the copy in hand.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
     /// Waits for the job that runs.
     pub async fn finish(&mut self, epoch: u64) {
         let Some(job) = self.running.take() else { return };
@@ -59,7 +69,30 @@ impl Keeping {
             Ok(Err(error)) => error.to_string(),
             Err(_) => "the job ended in a panic".to_owned(),
         };
+        self.swept.clear();
         tracing::warn!(error = failed, "a restart will read more of the lake; tried again later");
         self.quiet_until = epoch + FORGIVEN_EPOCHS;
+    }
+}
+
+impl Pipeline {
+    /// Beside rows nothing is believed that a wrong model was made by: indexes by key and local copies,
+    /// its own and those of what it reads.
+    pub(super) async fn distrust(&mut self, model: &str) -> Result<()> {
+        self.keeping.stop();
+        self.keeping.finish(self.last.as_ref().map_or(0, |d| d.epoch)).await;
+        let planned = self.planned.models.iter().filter(|m| m.name == model);
+        let inputs = planned.flat_map(|m| m.inputs.iter().map(|input| input.name()));
+        for name in inputs.chain([model]) {
+            let Tables { source, models, room, .. } = &mut self.tables;
+            let Some(table) = models.get_mut(name).or_else(|| source.get_mut(name)) else {
+                continue;
+            };
+            if let Some(room) = room {
+                room.forget_copies(table.path())?;
+            }
+            table.forget_indexes();
+        }
+        Ok(())
     }
 }

@@ -50,6 +50,7 @@ pub async fn open(
     let version = |path: &str| standing.get(path).map(|s| s.version);
     let mut tables = Tables { room: Some(room.clone()), ..Tables::default() };
     let mut stale_sources = BTreeSet::new();
+    distrust(store, &planned, catalog, &room).await?;
     let sources = catalog.iter().map(|(_, source)| source.spec());
     let models = planned.models.iter().map(|model| model.spec.clone());
     let mut loaded = load_tables(store, sources.chain(models), &standing, &room).await?;
@@ -96,6 +97,21 @@ pub async fn take_imports(store: &Store, planned: &mut Planned) -> Result<()> {
 
 fn digest_of(body: &[u8]) -> u64 {
     freshet_sql::digest::lower64(body)
+}
+
+/// Local copies of a model that was found wrong, and of what it reads, are deleted: the lake's own rows
+/// are what is repaired, and indexes may be what was wrong.
+async fn distrust(store: &Store, planned: &Planned, catalog: &Catalog, room: &Room) -> Result<()> {
+    let models = planned.models.iter().map(|m| (m.name.clone(), m.spec.path.clone()));
+    let sources = catalog.iter().map(|(_, source)| (source.relation.clone(), source.spec().path));
+    let paths: BTreeMap<String, String> = models.chain(sources).collect();
+    for model in &planned.models {
+        if store.get(&layout::repair(&model.name)).await?.is_some() {
+            let names = model.inputs.iter().map(|input| input.name()).chain([model.name.as_str()]);
+            names.filter_map(|name| paths.get(name)).try_for_each(|p| room.forget_copies(p))?;
+        }
+    }
+    Ok(())
 }
 
 /// Tables that are decoded and indexed at a time: each takes a core.

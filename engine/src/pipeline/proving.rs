@@ -16,18 +16,15 @@ use tokio::task::JoinHandle;
 
 use super::Pipeline;
 use crate::error::{Error, Result};
+use crate::lake::layout;
 use crate::lake::store::Store;
 use crate::lake::tables::{Tables, upload};
-use crate::lake::{layout, load};
 use crate::publish::cursor;
 use crate::publish::target::TARGETS;
 use crate::transform::options::ProofOptions;
 use crate::transform::plan::{Planned, PlannedModel, SourceColumns};
 use crate::transform::proof::{self, Proof};
 use crate::transform::run::Input;
-
-/// Microseconds between two looks for models that `freshet prove` found wrong.
-const WISHES_EVERY_US: i64 = 10_000_000;
 
 /// What the last finished proof said.
 type Done = (Result<Proof>, Duration);
@@ -146,37 +143,12 @@ impl Pipeline {
         tracing::error!(model = found.name, epoch = found.epoch, "{why}; it is made anew");
         keep(&self.store, found, &why).await?;
         self.store.put(&layout::repair(&found.name), Bytes::from(why)).await?;
+        self.distrust(&found.name).await?;
         if let Some(table) = self.tables.models.get_mut(&found.name) {
             table.rehash()?;
         }
         self.wished.insert(found.name.clone());
         self.forced.insert(found.name.clone());
-        self.planned.add_readers(&mut self.forced);
-        Ok(())
-    }
-
-    /// Takes up the wishes of `freshet prove`, which reads the lake and not what is held here: such a
-    /// model is read anew before it is made anew. Looked for now and then.
-    pub(super) async fn take_wishes(&mut self, now_us: i64) -> Result<()> {
-        if now_us - self.wishes_us < WISHES_EVERY_US {
-            return Ok(());
-        }
-        self.wishes_us = now_us;
-        if self.store.list(layout::REPAIRS).await?.is_empty() {
-            return Ok(());
-        }
-        let standing = self.last.as_ref().map(|d| d.tables.clone()).unwrap_or_default();
-        for model in &self.planned.models {
-            let wished = self.store.get(&layout::repair(&model.name)).await?.is_some();
-            let Some(at) = standing.get(&model.spec.path).filter(|_| wished) else { continue };
-            // What a running merge was begun from is no more.
-            self.compacting.abandon();
-            let spec = model.spec.clone();
-            let table = load::table(&self.store, spec, at.version).await?;
-            self.tables.models.insert(model.name.clone(), table);
-            self.wished.insert(model.name.clone());
-            self.forced.insert(model.name.clone());
-        }
         self.planned.add_readers(&mut self.forced);
         Ok(())
     }

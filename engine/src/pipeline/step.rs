@@ -14,6 +14,7 @@ use super::shares::{self, Share};
 use crate::checkpoint::apply::apply;
 use crate::checkpoint::decide::{Decided, decide};
 use crate::checkpoint::decision::{DecidedEntry, Decision, FORMAT};
+use crate::cores;
 use crate::envelope::change::Change;
 use crate::epoch::content::{Epoch, Guarantee};
 use crate::epoch::loading::Loading;
@@ -48,8 +49,8 @@ impl Pipeline {
             self.take_wishes(time_us).await?;
         }
         self.compacting.take(&self.store, &mut self.tables, number).await?;
-        self.keeping.take(&mut self.tables, number).await;
         self.tables.make_room()?;
+        self.keeping.take(&mut self.tables, number).await;
         shares::add(Share::Compact, since);
         let tables = by_table(&epoch.changes);
         let before_us = if before == i64::MIN { time_us } else { before };
@@ -241,14 +242,13 @@ impl Pipeline {
         };
         let since = Instant::now();
         let (entries, mut uploads) = self.tables.stage(stamp)?;
-        let mut changes = Vec::new();
-        for model in self.planned.models.iter().filter(|m| m.layer == layout::MARTS) {
-            if let Some(change) = output.changes.get(&model.name) {
-                let file = changelog::file(&model.layer, &model.name, input.epoch, change)?;
-                changes.push(file.path.clone());
-                uploads.push(file);
-            }
-        }
+        let marts = self.planned.models.iter().filter(|m| m.layer == layout::MARTS);
+        let changed = marts.filter_map(|m| Some((m, output.changes.get(&m.name)?)));
+        let files = cores::run(changed.collect(), |(model, change)| {
+            changelog::file(&model.layer, &model.name, input.epoch, change)
+        })?;
+        let changes = files.iter().map(|file| file.path.clone()).collect();
+        uploads.extend(files);
         shares::add(Share::Encode, since);
         failpoint::hit("uploading");
         let since = Instant::now();

@@ -226,7 +226,7 @@ impl Planned {
         }
         let names = || model.inputs.iter().map(|i| i.name());
         self.fill(tables, names())?;
-        let fresh = if cores > 1 {
+        let fresh = if cores > 1 && model.maintained.is_wide() {
             cores::wait_wide(self.session.run_wide(&model.query, cores))
         } else {
             Ok(self.session.run(&model.query).await)

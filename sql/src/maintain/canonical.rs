@@ -6,14 +6,13 @@
 
 use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::{SortOptions, concat_batches, take_record_batch};
-use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, SchemaRef};
 use arrow::row::{RowConverter, SortField};
+use datafusion::common::DFSchema;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::logical_expr::expr::{AggregateFunction, WindowFunction};
 use datafusion::logical_expr::{
-    Aggregate, Expr, ExprSchemable, LogicalPlan, Window, WindowFrame, WindowFrameBound,
-    WindowFrameUnits, WindowFunctionDefinition, cast,
+    Aggregate, Expr, ExprSchemable, LogicalPlan, Window, WindowFrameUnits, WindowFunctionDefinition,
 };
 
 use crate::error::Result;
@@ -64,6 +63,8 @@ pub(super) fn window_order(node: &Window) -> Vec<(usize, SortOptions)> {
     }
     let mut order: Vec<(usize, SortOptions)> = Vec::new();
     let mut add = |e: &Expr, options: SortOptions| -> Option<()> {
+        // A time that is counted in whole numbers is ordered as before.
+        let e = if let Expr::Cast(cast) = e { cast.expr.as_ref() } else { e };
         let Expr::Column(c) = e else { return None };
         let at = schema.maybe_index_of_column(c)?;
         if !order.iter().any(|(known, _)| *known == at) {
@@ -117,7 +118,10 @@ pub(crate) fn break_ties(plan: LogicalPlan) -> Result<LogicalPlan> {
         LogicalPlan::Window(window) => {
             let columns: Vec<Expr> = window.input.schema().iter().map(Expr::from).collect();
             let schema = window.input.schema();
-            let windows = window.window_expr.iter().map(|e| counted(&placed(e, &columns), schema));
+            let windows = window
+                .window_expr
+                .iter()
+                .map(|e| super::numbers::counted(&placed(e, &columns), schema));
             let windows = windows.collect();
             Ok(Transformed::yes(LogicalPlan::Window(Window::try_new(windows, window.input)?)))
         }
@@ -154,50 +158,6 @@ fn placed(expr: &Expr, columns: &[Expr]) -> Expr {
     under_its_name(expr, Expr::WindowFunction(Box::new(call)))
 }
 
-/// A window call over a range of microseconds as one over a range of whole numbers, under its old
-/// name: a bound is found for every row, and a time less an interval goes through a calendar.
-fn counted(expr: &Expr, schema: &DFSchema) -> Expr {
-    let Expr::WindowFunction(call) = super::unaliased_ref(expr) else { return expr.clone() };
-    let frame = &call.params.window_frame;
-    let [order] = call.params.order_by.as_slice() else { return expr.clone() };
-    let is_time =
-        matches!(order.expr.get_type(schema), Ok(DataType::Timestamp(TimeUnit::Microsecond, _)));
-    let bounds = (micros(&frame.start_bound), micros(&frame.end_bound));
-    let (Some(start), Some(end)) = bounds else { return expr.clone() };
-    let goes_far = |bound: &WindowFrameBound| match bound {
-        WindowFrameBound::CurrentRow => false,
-        WindowFrameBound::Preceding(by) | WindowFrameBound::Following(by) => !by.is_null(),
-    };
-    let has_distance = goes_far(&start) || goes_far(&end);
-    if frame.units != WindowFrameUnits::Range || !is_time || !has_distance {
-        return expr.clone();
-    }
-    let mut call = call.as_ref().clone();
-    let number = cast(order.expr.clone(), DataType::Int64);
-    call.params.order_by = vec![number.sort(order.asc, order.nulls_first)];
-    call.params.window_frame = WindowFrame::new_bounds(WindowFrameUnits::Range, start, end);
-    under_its_name(expr, Expr::WindowFunction(Box::new(call)))
-}
-
-/// A frame's bound in microseconds, if it is so many exactly; what has no distance stays as it is.
-fn micros(bound: &WindowFrameBound) -> Option<WindowFrameBound> {
-    let number = |by: &ScalarValue| match by {
-        ScalarValue::IntervalMonthDayNano(Some(v))
-            if v.months == 0 && v.nanoseconds % 1000 == 0 =>
-        {
-            let days = i64::from(v.days).checked_mul(86_400_000_000)?;
-            Some(ScalarValue::Int64(Some(days.checked_add(v.nanoseconds / 1000)?)))
-        }
-        unbounded if unbounded.is_null() => Some(ScalarValue::Int64(None)),
-        _ => None,
-    };
-    match bound {
-        WindowFrameBound::CurrentRow => Some(WindowFrameBound::CurrentRow),
-        WindowFrameBound::Preceding(by) => number(by).map(WindowFrameBound::Preceding),
-        WindowFrameBound::Following(by) => number(by).map(WindowFrameBound::Following),
-    }
-}
-
 /// An aggregate call with `order by` over an order without ties, under its old name.
 fn collected(expr: &Expr, columns: &[Expr]) -> Expr {
     let Expr::AggregateFunction(call) = super::unaliased_ref(expr) else { return expr.clone() };
@@ -212,7 +172,7 @@ fn collected(expr: &Expr, columns: &[Expr]) -> Expr {
     under_its_name(expr, Expr::AggregateFunction(call))
 }
 
-fn under_its_name(before: &Expr, after: Expr) -> Expr {
+pub(super) fn under_its_name(before: &Expr, after: Expr) -> Expr {
     let (qualifier, name) = before.qualified_name();
     let renamed = after.qualified_name();
     if renamed == (qualifier.clone(), name.clone()) {

@@ -5,10 +5,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, BooleanArray, Decimal128Array, Int64Array, RecordBatch, StringArray,
-    UInt32Array,
-};
+use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt32Array};
 use arrow::compute::{concat, filter_record_batch, take};
 use datafusion::common::DFSchema;
 use datafusion::common::hash_utils::{RandomState, create_hashes};
@@ -18,9 +15,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use hashbrown::HashSet;
 
 use super::run_error;
-use crate::digest::lower64;
 use crate::error::Result;
-use crate::rows::RowHasher;
 
 /// What rows are found by: some expressions over the columns of one relation.
 #[derive(Debug, Clone)]
@@ -119,28 +114,13 @@ fn concat_all(parts: &[ArrayRef]) -> Result<ArrayRef> {
     }
 }
 
-fn hashes_of(columns: &[ArrayRef], rows: usize) -> Result<Vec<u64>> {
+pub(super) fn hashes_of(columns: &[ArrayRef], rows: usize) -> Result<Vec<u64>> {
     let mut hashes = vec![0; rows];
     if !columns.is_empty() {
         create_hashes(columns, &RandomState::with_seed(0x66_72_65_73), &mut hashes)
             .map_err(run_error)?;
     }
     Ok(hashes)
-}
-
-/// What this program's hashes and keys are made by, in a number: what was stored by hash under another
-/// number means nothing here.
-pub fn make() -> Result<u64> {
-    let texts: ArrayRef = Arc::new(StringArray::from(vec![Some("freshet"), Some(""), None]));
-    let numbers: ArrayRef = Arc::new(Int64Array::from(vec![Some(-7), None, Some(i64::MAX)]));
-    let decimals = Decimal128Array::from(vec![Some(-100), None, Some(7)]);
-    let decimals: ArrayRef = Arc::new(decimals.with_precision_and_scale(18, 2)?);
-    let columns = vec![("texts", texts), ("numbers", numbers), ("decimals", decimals)];
-    let rows = RecordBatch::try_from_iter(columns)?;
-    let keys = hashes_of(rows.columns(), rows.num_rows())?;
-    let identities = RowHasher::new(&rows.schema(), vec![0, 1, 2]).hashes(&rows)?;
-    let version = (env!("CARGO_PKG_VERSION"), datafusion::DATAFUSION_VERSION);
-    Ok(lower64(format!("{version:?} {keys:?} {identities:?}").as_bytes()))
 }
 
 /// Distinct keys.

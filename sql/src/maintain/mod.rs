@@ -34,8 +34,10 @@ pub mod images;
 mod interval;
 mod joins;
 pub mod keys;
+pub mod make;
 pub mod near;
 mod node;
+mod numbers;
 mod obstacle;
 mod operator;
 mod partials;
@@ -159,6 +161,11 @@ impl Maintained {
     /// Whether its full recompute must be [`Maintained::whole`], so that order decides nothing.
     pub fn is_ordered(&self) -> bool {
         self.ordered
+    }
+
+    /// Whether its full recompute gives the same rows in any number of partitions.
+    pub fn is_wide(&self) -> bool {
+        !self.ordered && !self.plan.nodes.iter().any(|n| matches!(n.op, node::Op::Whole { .. }))
     }
 
     /// Forgets what it remembers between epochs: after any epoch that did not run it.

@@ -198,9 +198,18 @@ impl Session {
         let mut state = self.context.state();
         if wide > 1 {
             let config = state.config().clone().with_target_partitions(wide);
+            // The catalogs are those that there are.
+            let config = config.with_create_default_catalog_and_schema(false);
             state = SessionStateBuilder::new_from_existing(state).with_config(config).build();
         }
-        let batches = rows_of(&state, &query.optimized).await?;
+        let batches = match rows_of(&state, &query.optimized).await {
+            // What was refused as parts or in partitions may run as it is; what fails so fails again.
+            Err(_) if !cfg!(test) => {
+                let physical = self.physical(&query.optimized).await?;
+                collect(physical, self.task()).await.map_err(run_error)?
+            }
+            made => made?,
+        };
         batches.into_iter().map(|b| types::conform(&b, &query.schema)).collect()
     }
     /// The key that these columns of a schema make, by position.
@@ -242,8 +251,8 @@ async fn rows_of(state: &SessionState, plan: &LogicalPlan) -> Result<Vec<RecordB
     for part in parts {
         let rows = Box::pin(rows_of(state, &part.plan)).await?;
         let columns = part.rows.columns();
-        let same = |b: RecordBatch| RecordBatch::try_new(columns.clone(), b.columns().to_vec());
-        part.rows.set(rows.into_iter().map(same).collect::<std::result::Result<_, _>>()?);
+        let same = |b: &RecordBatch| types::conform(b, &columns);
+        part.rows.set(rows.iter().map(same).collect::<Result<_>>()?);
     }
     let physical = state.query_planner().create_physical_plan(&reading, state).await?;
     collect(physical, state.task_ctx()).await.map_err(run_error)

@@ -6,7 +6,7 @@
 //! local copies and without. The
 //! bank itself, which stands for the source, is held in memory too: it is subtracted.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
@@ -53,11 +53,12 @@ pub async fn run(options: &EpochBench) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn settings(lake: &Path, memory_mib: Option<u64>) -> Settings {
+fn settings(lake: &Path, memory_mib: Option<u64>, copies: Option<&Path>) -> Settings {
     let bytes_max = memory_mib.unwrap_or(0) << 20;
+    let cold_dir = copies.map(|dir| dir.display().to_string()).unwrap_or_default();
     Settings {
         lake: LakeOptions::at(lake.display().to_string()),
-        memory: Memory { bytes_max, cold_dir: copies(lake).display().to_string() }.for_tables(0),
+        memory: Memory { bytes_max, cold_dir }.for_tables(0),
         envelope: envelope::options::Options::default(),
         proof: crate::transform::options::ProofOptions { share_percent: 0 },
         checkpoint: checkpoint::options::Options::default(),
@@ -72,7 +73,9 @@ async fn one(options: &EpochBench, rows: usize, lake: &Path) -> Result<Measured>
     life.grow(rows);
     memory::forget_peak();
     let bank_bytes = memory::current_bytes();
-    let mut pipeline = Pipeline::open(&project, settings(lake, options.memory_mib)).await?;
+    let copies = lake.with_extension("copies");
+    let own = settings(lake, options.memory_mib, Some(&copies));
+    let mut pipeline = Pipeline::open(&project, own).await?;
     let mut measured = Measured { rows, ..Measured::default() };
     read_in(&mut pipeline, &mut life, &mut measured).await?;
     for _ in 0..options.warm_up {
@@ -111,22 +114,18 @@ async fn one(options: &EpochBench, rows: usize, lake: &Path) -> Result<Measured>
     measured.held = pipeline.tables().held();
     pipeline.keep_all().await;
     pipeline.close().await?;
-    measured.copied_bytes = bytes_in(&copies(lake)).map_err(|e| not_removed(lake, e))?;
-    for reopened in &mut measured.reopened {
+    measured.copied_bytes = bytes_in(&copies).map_err(|e| not_removed(lake, e))?;
+    for (reopened, copies) in measured.reopened.iter_mut().zip([Some(copies.as_path()), None]) {
         let since = Instant::now();
-        let mut pipeline = Pipeline::open(&project, settings(lake, options.memory_mib)).await?;
+        let settings = settings(lake, options.memory_mib, copies);
+        let mut pipeline = Pipeline::open(&project, settings).await?;
         let opened = since.elapsed();
         pipeline.step(&life.next_changes(options.changes)).await?;
         *reopened = (opened.as_secs_f64(), (since.elapsed() - opened).as_secs_f64());
         pipeline.close().await?;
-        std::fs::remove_dir_all(copies(lake)).map_err(|e| not_removed(lake, e))?;
     }
+    std::fs::remove_dir_all(copies).map_err(|e| not_removed(lake, e))?;
     Ok(measured)
-}
-
-/// Where a lake's local copies lie.
-fn copies(lake: &Path) -> PathBuf {
-    lake.with_extension("copies")
 }
 
 fn bytes_in(folder: &Path) -> std::io::Result<u64> {

@@ -226,7 +226,7 @@ impl<'o> Bench<'o> {
         let mut again = Vec::new();
         for (path, at) in standing.iter().filter(|(_, at)| at.digest.is_some()) {
             let spec = scatter::spec(path.clone());
-            again.push(load::table(&self.store, spec, at.version).await?.digest());
+            again.push(load::table(&self.store, spec, at.version, None).await?.digest());
         }
         let reload_seconds = since.elapsed().as_secs_f64();
         self.lease.release(&self.store).await?;

@@ -191,7 +191,8 @@ async fn follow(
         model.maintained.whole(session, world).await
     } else {
         // In one partition and in several: the same rows.
-        session.run_wide(&model.prepared, 1 + epoch as usize % 3).await
+        let wide = if model.maintained.is_wide() { 1 + epoch as usize % 3 } else { 1 };
+        session.run_wide(&model.prepared, wide).await
     };
     let expected =
         expected.map_err(|e| fail(format!("{} can't be recomputed: {e}", model.name), told))?;

@@ -8,6 +8,7 @@ mod combine;
 mod equivalence;
 pub mod mutations;
 mod query;
+mod ranges;
 mod shapes;
 mod tape;
 mod world;

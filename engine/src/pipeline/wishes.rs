@@ -1,0 +1,58 @@
+//! Wishes of `freshet prove` that a model be made anew: looked for now and then, and taken up by the
+//! next epoch.
+//!
+//! It must never take a wish away: that is done when the model was made anew.
+
+use std::collections::BTreeSet;
+
+use super::Pipeline;
+use crate::error::Result;
+use crate::lake::{layout, load};
+
+/// Microseconds between two looks for models that `freshet prove` found wrong.
+const WISHES_EVERY_US: i64 = 10_000_000;
+
+impl Pipeline {
+    /// Whether a proof asked for a model to be made anew that is not made yet: for a line that stands
+    /// still. A lake that does not answer is asked again later.
+    pub(super) async fn is_wished(&mut self) -> bool {
+        let Ok(wishes) = self.store.list(layout::REPAIRS).await else { return false };
+        let wishes: BTreeSet<String> = wishes.iter().map(|o| o.location.to_string()).collect();
+        let stands = |path: &str| self.last.as_ref().is_some_and(|d| d.tables.contains_key(path));
+        let mut models = self.planned.models.iter();
+        let wished =
+            models.any(|m| stands(&m.spec.path) && wishes.contains(&layout::repair(&m.name)));
+        if wished {
+            // The next epoch looks at once.
+            self.wishes_us = i64::MIN / 2;
+        }
+        wished
+    }
+
+    /// Takes up the wishes of `freshet prove`, which reads the lake and not what is held here: such a
+    /// model is read anew before it is made anew. Looked for now and then.
+    pub(super) async fn take_wishes(&mut self, now_us: i64) -> Result<()> {
+        if now_us - self.wishes_us < WISHES_EVERY_US {
+            return Ok(());
+        }
+        self.wishes_us = now_us;
+        if self.store.list(layout::REPAIRS).await?.is_empty() {
+            return Ok(());
+        }
+        let standing = self.last.as_ref().map(|d| d.tables.clone()).unwrap_or_default();
+        let specs = self.planned.models.iter().map(|m| (m.name.clone(), m.spec.clone()));
+        for (name, spec) in specs.collect::<Vec<_>>() {
+            let wished = self.store.get(&layout::repair(&name)).await?.is_some();
+            let Some(at) = standing.get(&spec.path).filter(|_| wished) else { continue };
+            // What a running merge was begun from is no more, nor is what a copy was made of.
+            self.compacting.abandon();
+            self.distrust(&name).await?;
+            let table = load::table(&self.store, spec, at.version, None).await?;
+            self.tables.models.insert(name.clone(), table);
+            self.wished.insert(name.clone());
+            self.forced.insert(name);
+        }
+        self.planned.add_readers(&mut self.forced);
+        Ok(())
+    }
+}
