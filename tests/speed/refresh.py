@@ -75,10 +75,11 @@ def run(command, seconds_max: float, **options) -> str:
     return done.stdout
 
 
-def epochs(options, folder: Path) -> tuple[dict, Lake]:
-    """Freshet's own measurement, and the lake that it leaves."""
+def epochs(options, folder: Path) -> tuple[list[dict], Lake]:
+    """Freshet's own measurement of each bank, and the lake that the last one leaves."""
     folder.mkdir()
-    rows = [options.beside, options.rows] if options.beside else [options.rows]
+    smaller = options.beside and options.beside < options.rows
+    rows = [options.beside, options.rows] if smaller else [options.rows]
     sizes = ",".join(map(str, rows))
     said = run([binary(), "bench", "epoch", "--rows", sizes, "--changes", options.changes,
                 "--epochs", options.epochs, "--warm-up", options.warm_up, "--folder", folder,
@@ -87,7 +88,7 @@ def epochs(options, folder: Path) -> tuple[dict, Lake]:
     roots = [entry for entry in folder.iterdir() if (entry / "_freshet").is_dir()]
     roots = [entry for entry in roots if entry.name.endswith(f"-{options.rows}")]
     assert len(roots) == 1, f"lakes in {folder}: {roots}"
-    return json.loads(told)[-1], Lake(roots[0])
+    return json.loads(told), Lake(roots[0])
 
 
 def show(database: Path, compiled: Compiled, lake: Lake, decision: dict) -> None:
@@ -165,7 +166,8 @@ def differing(database: Path, compiled: Compiled, lake: Lake, decision: dict) ->
 
 def measure(options, folder: Path) -> dict:
     """Everything, one after the other."""
-    told, lake = epochs(options, folder / "lakes")
+    of_banks, lake = epochs(options, folder / "lakes")
+    told = of_banks[-1]
     before, after = lake.decisions()[-2:]
     (folder / "compiled").mkdir()
     compiled = Compiled(folder / "compiled")
@@ -191,7 +193,7 @@ def measure(options, folder: Path) -> dict:
         "epoch_to_dbt": epoch / second, "epoch_to_sql": epoch / alone,
         "rebuild_to_sql": told["build_seconds"] / alone,
         "epoch_to_that_of_the_smaller_bank": told["epoch_ratio"],
-        "freshet": told,
+        "freshet": of_banks,
     }
 
 

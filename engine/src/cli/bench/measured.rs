@@ -90,6 +90,8 @@ impl Measured {
             "read_seconds": self.read_seconds,
             "build_seconds": self.build_seconds,
             "build_ms": self.build_ms.iter().map(|(w, v)| json!([w, v])).collect::<Vec<_>>(),
+            "built_ms": self.built_ms.iter().map(|(w, v)| json!([w, v])).collect::<Vec<_>>(),
+            "tests_ms": self.tests_ms.iter().map(|(_, ms)| ms).sum::<f64>(),
             "epoch_ms_p50": percentile(&self.epochs_ms, 0.5),
             "epoch_ms_p99": percentile(&self.epochs_ms, 0.99),
             "epoch_ratio": self.ratio(first),
