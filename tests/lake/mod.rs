@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
+use freshet::lake::{load, log};
+
 use crate::publish::bank::BankLake;
 
 /// Customers of a bank whose larger tables have files that are copied.
@@ -79,4 +81,26 @@ async fn a_start_from_copies_goes_on_as_one_from_the_lake() {
     prove.args(["prove", "--json", "--lake"]).arg(bank.folder.path());
     let proved = prove.current_dir(bank.folder.path()).output().unwrap();
     assert!(proved.status.success(), "{proved:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_says_what_delta_rs_reads_in_it() {
+    let mut bank = BankLake::open(40, 24).await;
+    let (mut whole, mut behind) = (0, 0);
+    for epoch in 0..130 {
+        bank.live(4).await;
+        if epoch % 13 > 0 {
+            continue;
+        }
+        for (table, standing) in &bank.last().tables {
+            let log = bank.folder.path().join(table).join("_delta_log");
+            let has_checkpoint = log.join("_last_checkpoint").exists();
+            let read = log::replayed(&bank.store(), table, standing.version).await.unwrap();
+            let delta = load::by_delta(&bank.store(), table, Some(standing.version)).await.unwrap();
+            assert_eq!(read, Some(delta), "{table} at {}", standing.version);
+            whole += usize::from(!has_checkpoint);
+            behind += usize::from(has_checkpoint);
+        }
+    }
+    assert!(whole > 40 && behind > 40, "{whole} without a checkpoint, {behind} with one");
 }

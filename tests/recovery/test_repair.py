@@ -44,8 +44,8 @@ def damage(folder: Path) -> None:
 def test_an_idle_service_makes_anew_what_a_proof_found(service):
     lake, program = service.lake, service.program
     run = service.serve()
-    wait_until(lambda: not run.running or service.events() > 0 and is_done(program, lake.url), 60,
-               "the initial read")
+    service.await_epochs(run)
+    wait_until(lambda: not run.running or is_done(program, lake.url), 60, "the initial read")
     before = service.epoch()
     damage(Path(lake.url) / "marts" / MART)
     said = program.expect(1, "prove", MART, "--config", service.config)

@@ -43,7 +43,7 @@ impl Identity {
 }
 
 /// A file as the log names it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileEntry {
     /// Relative to the table.
     pub path: String,

@@ -1,4 +1,4 @@
-//! What a table's log says at its latest version, read through delta-rs.
+//! What a table's log says at a version, and the table that this is.
 //!
 //! Used at start and by whoever reads the lake beside the engine; the running engine keeps its own
 //! list of live files, which no log is listed for.
@@ -12,6 +12,7 @@ use url::Url;
 
 use super::commit::{DataChange, FileEntry, Identity};
 use super::file::LiveFile;
+use super::log;
 use super::parquet::decode;
 use super::ranges::Ranges;
 use super::room::Room;
@@ -22,7 +23,7 @@ use super::vector;
 use crate::error::{Error, Result};
 
 /// A table as its log has it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loaded {
     /// The table's id.
     pub id: String,
@@ -49,6 +50,16 @@ pub fn handle(store: &Store, table: &str) -> Result<DeltaTableBuilder> {
 
 /// Reads a table's log up to a version; `None` is the latest.
 pub async fn read(store: &Store, table: &str, version: Option<u64>) -> Result<Loaded> {
+    if let Some(version) = version
+        && let Some(loaded) = log::replayed(store, table, version).await?
+    {
+        return Ok(loaded);
+    }
+    by_delta(store, table, version).await
+}
+
+/// The same through delta-rs, whatever the log holds.
+pub async fn by_delta(store: &Store, table: &str, version: Option<u64>) -> Result<Loaded> {
     let mut builder = handle(store, table)?;
     if let Some(version) = version {
         builder = builder.with_version(version);
@@ -181,7 +192,7 @@ async fn decoded(store: &Store, spec: &TableSpec, file: &str) -> Result<LiveFile
 }
 
 /// delta-rs may answer in views or other units than files are written in.
-fn storable(schema: &Schema) -> SchemaRef {
+pub(super) fn storable(schema: &Schema) -> SchemaRef {
     let fields = schema.fields().iter().map(|field| {
         let kind = match field.data_type() {
             DataType::Utf8View | DataType::LargeUtf8 => DataType::Utf8,

@@ -25,6 +25,7 @@ mod key_indexes;
 pub mod keys;
 pub mod layout;
 pub mod load;
+pub mod log;
 pub mod merge;
 pub mod moment;
 pub mod options;
