@@ -48,8 +48,7 @@ def test_an_idle_service_makes_anew_what_a_proof_found(service):
     wait_until(lambda: not run.running or is_done(program, lake.url), 60, "the initial read")
     before = service.epoch()
     damage(Path(lake.url) / "marts" / MART)
-    said = program.expect(1, "prove", MART, "--config", service.config)
-    assert MART in said
+    program.expect(1, "prove", MART, "--config", service.config)
     repairs, holds = "_freshet/repairs", f"_freshet/publish/snowflake/holds/proof-{MART}"
     wait_until(lambda: not run.running or not lake.names(repairs), 60, "the repair")
     run.signal(signal.SIGTERM)
