@@ -128,16 +128,17 @@
 //!
 //! Opening decodes every file, hashes its rows and sorts identities; the first epoch then builds the
 //! indexes by key. Local copies of both (`lake::kept`), one run, copies and lake alone: at 4.2 million
-//! stored rows 1.3 to 2.3 and 0.4 s, 2.0 to 2.5 and 0.5 to 0.8 s (four runs); at 17.5 million 2.6 and 1.1 s, 4.9 and 2.1 s; at 44.1 million
-//! 11.9 and 2.9 s, 26.8 and 8.3 s, where 6.2 GB of copies come from a disk that reads 0.9 GB/s. The
-//! window of a million identities is read from the newest raw events by seven of their columns: before,
-//! opening the smallest of these from the lake took 3.3 to 3.8 s.
+//! stored rows 1.3 to 2.3 and 0.4 s, 2.0 to 2.5 and 0.5 to 0.8 s (four runs); at 17.5 million 2.6 and
+//! 1.1 s, 4.9 and 2.1 s; at 44.1 million 11.9 and 2.9 s, 26.8 and 8.3 s, where 6.2 GB of copies come
+//! from a disk that reads 0.9 GB/s. The window of a million identities is read from the newest raw
+//! events by seven of their columns: before, opening the smallest of these from the lake took 3.3 to
+//! 3.8 s.
 //!
 //! Logs are what takes time after many epochs in little time: after 10,000 epochs in eleven minutes
 //! delta-rs read them for 37 s, since each checkpoint names what was removed within the hour, and
-//! tending is some hundred entries behind. They are read by `lake::log` since: `freshet prove` of a lake of
-//! 1,523 such epochs took 35.2 s before (the measured binary) and 8.3 s after (the development profile), and a lake of 1,800 epochs
-//! opened in 1.2 s.
+//! tending is some hundred entries behind. They are read by `lake::log` since: `freshet prove` of a
+//! lake of 1,523 such epochs took 35.2 s before (the measured binary) and 8.3 s after (the development
+//! profile), and a lake of 1,800 epochs opened in 1.2 s.
 //!
 //! # Over many epochs
 //!
