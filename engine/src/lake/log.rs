@@ -13,13 +13,13 @@ use bytes::Bytes;
 use deltalake::kernel::engine::arrow_conversion::TryIntoArrow;
 use deltalake::kernel::{DeletionVectorDescriptor, StructType};
 use futures::{StreamExt, TryStreamExt, stream};
-use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::Deserialize;
 
 use super::commit::FileEntry;
 use super::layout;
 use super::load::{Loaded, storable};
+use super::parquet::only;
 use super::store::Store;
 use crate::error::Result;
 
@@ -148,14 +148,8 @@ impl Replayed {
 
     fn checkpoint(&mut self, body: Bytes) -> Option<()> {
         let builder = ParquetRecordBatchReaderBuilder::try_new(body).ok()?;
-        let there = builder.schema().fields().iter().enumerate();
-        let wanted =
-            there.filter(|(_, field)| ["add", "metaData"].contains(&field.name().as_str()));
-        let mask = ProjectionMask::roots(
-            builder.parquet_schema(),
-            wanted.map(|(at, _)| at).collect::<Vec<_>>(),
-        );
-        for batch in builder.with_projection(mask).build().ok()? {
+        let builder = only(builder, |name| ["add", "metaData"].contains(&name));
+        for batch in builder.build().ok()? {
             self.checkpoint_rows(&batch.ok()?)?;
         }
         Some(())

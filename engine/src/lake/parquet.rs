@@ -89,17 +89,24 @@ fn properties(schema: &SchemaRef, effort: Effort) -> Result<WriterProperties> {
 pub fn decode(file: Bytes, schema: &SchemaRef, name: &str) -> Result<RecordBatch> {
     let damaged = |e: &dyn std::fmt::Display| Error::corrupt(format!("file \"{name}\": {e}"));
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| damaged(&e))?;
-    // By place: a name may hold the dot that paths are split at.
-    let there = builder.schema().fields().iter().enumerate();
-    let wanted = there.filter(|(_, field)| schema.index_of(field.name()).is_ok());
-    let mask = ProjectionMask::roots(builder.parquet_schema(), wanted.map(|(at, _)| at));
-    let builder = builder.with_projection(mask).with_batch_size(READ_ROWS);
+    let builder = only(builder, |name| schema.index_of(name).is_ok()).with_batch_size(READ_ROWS);
     let reader = builder.build().map_err(|e| damaged(&e))?;
     let mut batches = Vec::new();
     for batch in reader {
         batches.push(under(&batch.map_err(|e| damaged(&e))?, schema).map_err(|e| damaged(&e))?);
     }
     concat_batches(schema, &batches).map_err(|e| damaged(&e))
+}
+
+/// The columns that are wanted, each whole. By place: a name may hold the dot that paths are split at.
+pub(super) fn only(
+    builder: ParquetRecordBatchReaderBuilder<Bytes>,
+    is_wanted: impl Fn(&str) -> bool,
+) -> ParquetRecordBatchReaderBuilder<Bytes> {
+    let there = builder.schema().fields().iter().enumerate();
+    let wanted = there.filter(|(_, field)| is_wanted(field.name()));
+    let mask = ProjectionMask::roots(builder.parquet_schema(), wanted.map(|(at, _)| at));
+    builder.with_projection(mask)
 }
 
 /// The names of a file's columns.

@@ -7,6 +7,7 @@ use freshet_sql::project::Project;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::catalog::Catalog;
+use super::wishes::wishes;
 use crate::checkpoint::decision::Decision;
 use crate::error::{Error, Result};
 use crate::lake::append::AppendTable;
@@ -50,7 +51,8 @@ pub async fn open(
     let version = |path: &str| standing.get(path).map(|s| s.version);
     let mut tables = Tables { room: Some(room.clone()), ..Tables::default() };
     let mut stale_sources = BTreeSet::new();
-    distrust(store, &planned, catalog, &room).await?;
+    let wished = wishes(store, &planned).await?;
+    distrust(&wished, &planned, catalog, &room)?;
     let sources = catalog.iter().map(|(_, source)| source.spec());
     let models = planned.models.iter().map(|model| model.spec.clone());
     let mut loaded = load_tables(store, sources.chain(models), &standing, &room).await?;
@@ -76,7 +78,7 @@ pub async fn open(
         let path = layout::DEAD_LETTERS.to_owned();
         tables.dead = AppendTable::load(store, path, dead::schema(), None, at).await?;
     }
-    let (mut forced, wished) = take_models(store, &planned, &mut tables, loaded, last).await?;
+    let mut forced = take_models(&wished, &planned, &mut tables, loaded, last)?;
     planned.add_readers(&mut forced);
     let window = fill_window(store, &tables, catalog, dedupe_events).await?;
     Ok(Opened { tables, planned, window, forced, wished, stale_sources })
@@ -101,15 +103,18 @@ fn digest_of(body: &[u8]) -> u64 {
 
 /// Local copies of a model that was found wrong, and of what it reads, are deleted: the lake's own rows
 /// are what is repaired, and indexes may be what was wrong.
-async fn distrust(store: &Store, planned: &Planned, catalog: &Catalog, room: &Room) -> Result<()> {
+fn distrust(
+    wished: &BTreeSet<String>,
+    planned: &Planned,
+    catalog: &Catalog,
+    room: &Room,
+) -> Result<()> {
     let models = planned.models.iter().map(|m| (m.name.clone(), m.spec.path.clone()));
     let sources = catalog.iter().map(|(_, source)| (source.relation.clone(), source.spec().path));
     let paths: BTreeMap<String, String> = models.chain(sources).collect();
-    for model in &planned.models {
-        if store.get(&layout::repair(&model.name)).await?.is_some() {
-            let names = model.inputs.iter().map(|input| input.name()).chain([model.name.as_str()]);
-            names.filter_map(|name| paths.get(name)).try_for_each(|p| room.forget_copies(p))?;
-        }
+    for model in planned.models.iter().filter(|m| wished.contains(&m.name)) {
+        let names = model.inputs.iter().map(|input| input.name()).chain([model.name.as_str()]);
+        names.filter_map(|name| paths.get(name)).try_for_each(|p| room.forget_copies(p))?;
     }
     Ok(())
 }
@@ -137,25 +142,24 @@ async fn load_tables(
     Ok(tables.into_iter().map(|table| (table.path().to_owned(), table)).collect())
 }
 
-/// The models' tables: which of them must be made anew, and which because of a proof.
-async fn take_models(
-    store: &Store,
+/// The models' tables; answers which of them must be made anew.
+fn take_models(
+    wished: &BTreeSet<String>,
     planned: &Planned,
     tables: &mut Tables,
     mut loaded: BTreeMap<String, Table>,
     last: Option<&Decision>,
-) -> Result<(BTreeSet<String>, BTreeSet<String>)> {
-    let (mut forced, mut wished) = (BTreeSet::new(), BTreeSet::new());
+) -> Result<BTreeSet<String>> {
+    let mut forced = BTreeSet::new();
     let known: BTreeMap<&str, &str> = last
         .map(|d| d.models.iter().map(|m| (m.name.as_str(), m.fingerprint.as_str())).collect())
         .unwrap_or_default();
     for model in &planned.models {
         let table = loaded.remove(&model.spec.path);
         let mut table = table.unwrap_or_else(|| Table::fresh(model.spec.clone()));
-        let disproved = store.get(&layout::repair(&model.name)).await?.is_some();
+        let disproved = wished.contains(&model.name);
         if disproved {
             table.rehash()?;
-            wished.insert(model.name.clone());
         }
         if known.get(model.name.as_str()) != Some(&model.fingerprint.as_str())
             || table.is_restarted()
@@ -166,7 +170,7 @@ async fn take_models(
         }
         tables.models.insert(model.name.clone(), table);
     }
-    Ok((forced, wished))
+    Ok(forced)
 }
 
 /// Fills the window with the newest raw events; each table's are read in a task of its own.

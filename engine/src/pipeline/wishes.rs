@@ -7,21 +7,29 @@ use std::collections::BTreeSet;
 
 use super::Pipeline;
 use crate::error::Result;
+use crate::lake::store::Store;
 use crate::lake::{layout, load};
+use crate::transform::plan::Planned;
 
 /// Microseconds between two looks for models that `freshet prove` found wrong.
 const WISHES_EVERY_US: i64 = 10_000_000;
+
+/// The models of which a proof wishes that they be made anew.
+pub(super) async fn wishes(store: &Store, planned: &Planned) -> Result<BTreeSet<String>> {
+    let there = store.list(layout::REPAIRS).await?;
+    let there: BTreeSet<String> = there.iter().map(|o| o.location.to_string()).collect();
+    let names = planned.models.iter().map(|model| &model.name);
+    Ok(names.filter(|name| there.contains(&layout::repair(name))).cloned().collect())
+}
 
 impl Pipeline {
     /// Whether a proof asked for a model to be made anew that is not made yet: for a line that stands
     /// still. A lake that does not answer is asked again later.
     pub(super) async fn is_wished(&mut self) -> bool {
-        let Ok(wishes) = self.store.list(layout::REPAIRS).await else { return false };
-        let wishes: BTreeSet<String> = wishes.iter().map(|o| o.location.to_string()).collect();
+        let Ok(wishes) = wishes(&self.store, &self.planned).await else { return false };
         let stands = |path: &str| self.last.as_ref().is_some_and(|d| d.tables.contains_key(path));
         let mut models = self.planned.models.iter();
-        let wished =
-            models.any(|m| stands(&m.spec.path) && wishes.contains(&layout::repair(&m.name)));
+        let wished = models.any(|m| stands(&m.spec.path) && wishes.contains(&m.name));
         if wished {
             // The next epoch looks at once.
             self.wishes_us = i64::MIN / 2;
@@ -36,14 +44,15 @@ impl Pipeline {
             return Ok(());
         }
         self.wishes_us = now_us;
-        if self.store.list(layout::REPAIRS).await?.is_empty() {
+        let wishes = wishes(&self.store, &self.planned).await?;
+        if wishes.is_empty() {
             return Ok(());
         }
         let standing = self.last.as_ref().map(|d| d.tables.clone()).unwrap_or_default();
-        let specs = self.planned.models.iter().map(|m| (m.name.clone(), m.spec.clone()));
+        let wished = self.planned.models.iter().filter(|m| wishes.contains(&m.name));
+        let specs = wished.map(|m| (m.name.clone(), m.spec.clone()));
         for (name, spec) in specs.collect::<Vec<_>>() {
-            let wished = self.store.get(&layout::repair(&name)).await?.is_some();
-            let Some(at) = standing.get(&spec.path).filter(|_| wished) else { continue };
+            let Some(at) = standing.get(&spec.path) else { continue };
             // What a running merge was begun from is no more, nor is what a copy was made of.
             self.compacting.abandon();
             self.distrust(&name).await?;
