@@ -20,6 +20,9 @@ use super::transactions::Transactions;
 
 /// Epochs that would only move offsets wait this many times the age of others.
 const QUIET_AGES: i64 = 60;
+/// In a backlog little is whole until the partitions that lag are read on: an epoch's bounds cut it
+/// soon, its age so many times later.
+const BACKLOG_AGES: i64 = 4;
 
 /// Cuts what is pushed into epochs.
 #[derive(Debug)]
@@ -251,7 +254,9 @@ impl Cutter {
         let Some(oldest) = runs.chain(ends).min() else { return force == Force::Yes };
         let rows: usize = self.partitions.iter().map(|partition| partition.rows).sum();
         let quiet = self.loading.is_done() && rows == 0;
-        let age = self.options.age_ms().saturating_mul(if quiet { QUIET_AGES } else { 1 });
+        let behind = self.buffered_bytes() >= self.options.bytes_max;
+        let ages = if quiet { QUIET_AGES } else { 1 }.max(if behind { BACKLOG_AGES } else { 1 });
+        let age = self.options.age_ms().saturating_mul(ages);
         // A full buffer alone is no reason to cut what little is whole, as long as what is read on
         // makes more of it whole: an epoch's own bounds cut that soon.
         let full = self.buffered_bytes() >= self.options.buffer_bytes_max;

@@ -120,7 +120,7 @@ impl Filler {
     }
 
     /// Waits until everything that was sent is stored.
-    pub fn finish(self) -> Result<()> {
+    pub fn flush(&self) -> Result<()> {
         self.producer.flush(FLUSH).map_err(|e| failed(&self.brokers, "flushing", e))?;
         self.check()
     }

@@ -12,6 +12,7 @@ pub mod refuse;
 mod shared;
 pub mod types;
 mod unnest;
+mod windows;
 
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::context::{SessionContext, SessionState};
 use datafusion::execution::{SessionStateBuilder, TaskContext};
 use datafusion::logical_expr::{Expr, LogicalPlan, ScalarUDF};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::{ExecutionPlan, collect};
 use datafusion::prelude::SessionConfig;
@@ -258,10 +260,13 @@ async fn rows_of(state: &SessionState, plan: &LogicalPlan) -> Result<Vec<RecordB
     collect(physical, state.task_ctx()).await.map_err(run_error)
 }
 
-/// DataFusion's defaults without the rule that answers `count(..) filter (where ..)` from row counts.
+/// DataFusion's defaults without the rule that answers `count(..) filter (where ..)` from row counts,
+/// and with windows by whole columns.
 fn state(config: SessionConfig) -> SessionState {
     let rules = PhysicalOptimizer::new().rules;
     let rules = rules.into_iter().filter(|rule| rule.name() != "aggregate_statistics");
+    let windows: Arc<dyn PhysicalOptimizerRule + Send + Sync> = Arc::new(windows::ColumnarWindows);
+    let rules = std::iter::once(windows).chain(rules);
     SessionStateBuilder::new()
         .with_config(config)
         .with_default_features()

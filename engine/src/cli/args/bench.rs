@@ -25,7 +25,8 @@ pub struct Drain {
     /// The brokers; without them, those of the configuration
     #[arg(long, value_name = "HOST:PORT,..")]
     pub brokers: Option<String>,
-    /// Events to fill the topics with before the clock starts; 0 drains what is there
+    /// Events to fill the topics with before the clock starts; 0 drains what is there, all of it as one
+    /// initial read
     #[arg(long, value_name = "N", default_value_t = 3_000_000)]
     pub events: u64,
     /// Bytes of one record

@@ -53,47 +53,63 @@ fn render(prefix: &str) -> RenderOptions {
     RenderOptions { prefix: prefix.to_owned(), ..RenderOptions::default() }
 }
 
-/// Makes the topics and fills them with so many changes.
-pub async fn fill(brokers: &str, options: &Drain) -> Result<()> {
-    let topics = Topics::of(&options.prefix);
-    let filler = Filler::open(brokers)?;
-    let mut wanted: Vec<(&str, i32)> =
-        topics.tables.iter().map(|topic| (topic.as_str(), PARTITIONS)).collect();
-    wanted.push((&topics.transactions, 1));
-    filler.create(&wanted).await?;
-    let mut pump = Pump {
-        filler: &filler,
-        boundary: &topics.transactions,
-        record_bytes: options.record_bytes,
-        changes: 0,
-        value: Vec::new(),
-    };
-    let opened_us = SystemClock.now_us();
-    let mut bank = Bank::new(options.seed);
-    bank.open(CUSTOMERS, opened_us);
-    if options.same_rows {
-        bank = bank.with_mix(updates());
-    }
-    let mut renderer = Renderer::new(render(&options.prefix));
-    for message in renderer.initial_read(bank.ledger(), opened_us) {
-        pump.send(&message)?;
-    }
-    let mut at_us = opened_us;
-    while pump.changes < options.events {
-        at_us += STEP_US;
-        let transaction = bank.next(at_us);
-        for message in renderer.render(&transaction, at_us) {
+/// A bank whose life goes to topics of its own.
+pub struct Life<'o> {
+    options: &'o Drain,
+    bank: Bank,
+    renderer: Renderer,
+    pump: Pump,
+    at_us: i64,
+}
+
+impl<'o> Life<'o> {
+    /// Makes the topics, and fills them with the initial read.
+    pub async fn begin(brokers: &str, options: &'o Drain) -> Result<Self> {
+        let topics = Topics::of(&options.prefix);
+        let filler = Filler::open(brokers)?;
+        let mut wanted: Vec<(&str, i32)> =
+            topics.tables.iter().map(|topic| (topic.as_str(), PARTITIONS)).collect();
+        wanted.push((&topics.transactions, 1));
+        filler.create(&wanted).await?;
+        let mut pump = Pump {
+            filler,
+            boundary: topics.transactions,
+            record_bytes: options.record_bytes,
+            changes: 0,
+            value: Vec::new(),
+        };
+        let at_us = SystemClock.now_us();
+        let mut bank = Bank::new(options.seed);
+        bank.open(CUSTOMERS, at_us);
+        if options.same_rows {
+            bank = bank.with_mix(updates());
+        }
+        let mut renderer = Renderer::new(render(&options.prefix));
+        for message in renderer.initial_read(bank.ledger(), at_us) {
             pump.send(&message)?;
         }
-        if pump.changes.is_multiple_of(65_536) && !options.json {
-            eprint!("\rfilling: {} of {} changes", pump.changes, options.events);
-            let _ = std::io::stderr().flush();
+        pump.filler.flush()?;
+        Ok(Self { options, bank, renderer, pump, at_us })
+    }
+
+    /// Goes on until so many changes were sent in all.
+    pub fn fill(&mut self, events: u64) -> Result<()> {
+        while self.pump.changes < events {
+            self.at_us += STEP_US;
+            let transaction = self.bank.next(self.at_us);
+            for message in self.renderer.render(&transaction, self.at_us) {
+                self.pump.send(&message)?;
+            }
+            if self.pump.changes.is_multiple_of(65_536) && !self.options.json {
+                eprint!("\rfilling: {} of {events} changes", self.pump.changes);
+                let _ = std::io::stderr().flush();
+            }
         }
+        if !self.options.json {
+            eprintln!("\rfilled: {} changes            ", self.pump.changes);
+        }
+        self.pump.filler.flush()
     }
-    if !options.json {
-        eprintln!("\rfilled: {} changes            ", pump.changes);
-    }
-    filler.finish()
 }
 
 /// Activities that only change rows that are there.
@@ -105,17 +121,17 @@ fn updates() -> Mix {
     ])
 }
 
-struct Pump<'f> {
-    filler: &'f Filler,
-    boundary: &'f str,
+struct Pump {
+    filler: Filler,
+    boundary: String,
     record_bytes: usize,
     changes: u64,
     value: Vec<u8>,
 }
 
-impl Pump<'_> {
+impl Pump {
     fn send(&mut self, message: &Message) -> Result<()> {
-        let boundary = *message.topic == *self.boundary;
+        let boundary = *message.topic == *self.boundary.as_str();
         let partition = message.partition(if boundary { 1 } else { PARTITIONS });
         let key_bytes = message.key.as_ref().map_or(0, bytes::Bytes::len);
         let value = match &message.value {
