@@ -10,6 +10,7 @@ use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use bytes::Bytes;
 use deltalake::kernel::DeletionVectorDescriptor;
+use freshet_sql::plan::live::Piece;
 use roaring::RoaringBitmap;
 
 use super::cold::Cold;
@@ -140,6 +141,12 @@ impl LiveFile {
     ) -> freshet_sql::error::Result<RecordBatch> {
         let some = self.rows.project(columns)?;
         self.living(&some).map_err(|e| freshet_sql::error::Error::Bug(e.to_string()))
+    }
+
+    /// All rows, and which of them live.
+    pub(super) fn piece(&self) -> Piece {
+        let live = (!self.gone.is_empty()).then(|| live_mask(self.rows.num_rows(), &self.gone));
+        Piece { rows: self.rows.clone(), live }
     }
 
     fn living(&self, rows: &RecordBatch) -> Result<RecordBatch> {

@@ -3,11 +3,13 @@
 //! Own reader and writer: files are small and read whole, and rows keep their physical order, which
 //! deletion vectors and the index rely on.
 
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, new_null_array};
-use arrow::compute::{cast, concat_batches};
+use arrow::array::{Array, ArrayRef, RecordBatch, UInt64Array, new_null_array};
+use arrow::compute::{cast, concat_batches, take};
 use arrow::datatypes::{DataType, SchemaRef};
+use arrow::row::{RowConverter, SortField};
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::arrow::{ArrowWriter, ProjectionMask};
@@ -37,7 +39,12 @@ const REPEATING: [&str; 8] =
 
 /// A whole file of these rows.
 pub fn encode(batch: &RecordBatch, effort: Effort) -> Result<Bytes> {
-    let mut file = FileWriter::new(&batch.schema(), effort)?;
+    let unlike: BTreeSet<usize> = match effort {
+        Effort::Events => BTreeSet::new(),
+        _ => (0..batch.num_columns()).filter(|at| hardly_repeats(batch.column(*at))).collect(),
+    };
+    let properties = properties(&batch.schema(), effort, &unlike)?;
+    let mut file = FileWriter::with(&batch.schema(), properties)?;
     file.write(batch)?;
     file.finish()
 }
@@ -48,8 +55,12 @@ pub struct FileWriter(ArrowWriter<Vec<u8>>);
 impl FileWriter {
     /// An empty file.
     pub fn new(schema: &SchemaRef, effort: Effort) -> Result<Self> {
-        let properties = Some(properties(schema, effort)?);
-        ArrowWriter::try_new(Vec::new(), schema.clone(), properties).map(Self).map_err(broken)
+        Self::with(schema, properties(schema, effort, &BTreeSet::new())?)
+    }
+
+    fn with(schema: &SchemaRef, properties: WriterProperties) -> Result<Self> {
+        let writer = ArrowWriter::try_new(Vec::new(), schema.clone(), Some(properties));
+        writer.map(Self).map_err(broken)
     }
 
     /// Adds rows.
@@ -63,7 +74,32 @@ impl FileWriter {
     }
 }
 
-fn properties(schema: &SchemaRef, effort: Effort) -> Result<WriterProperties> {
+/// One row of so many is looked at, to tell whether a column repeats.
+const LOOKED_AT: usize = 16;
+/// In fewer rows a dictionary costs nothing.
+const LOOKED_AT_MIN: usize = 4096;
+
+/// Whether a column's values are about as many as its rows: a dictionary of them is made for nothing.
+fn hardly_repeats(column: &ArrayRef) -> bool {
+    if column.len() < LOOKED_AT_MIN || column.data_type().is_nested() {
+        return false;
+    }
+    let places: UInt64Array = (0..column.len() as u64).step_by(LOOKED_AT).map(Some).collect();
+    let Ok(sample) = take(column, &places, None) else { return false };
+    let Ok(converter) = RowConverter::new(vec![SortField::new(sample.data_type().clone())]) else {
+        return false;
+    };
+    let Ok(rows) = converter.convert_columns(&[sample]) else { return false };
+    let found: HashSet<_> = rows.iter().collect();
+    // So few repetitions in a sixteenth mean that less than a third is repeated in the whole.
+    found.len() * 10 >= rows.num_rows() * 9
+}
+
+fn properties(
+    schema: &SchemaRef,
+    effort: Effort,
+    unlike: &BTreeSet<usize>,
+) -> Result<WriterProperties> {
     let zstd = || ZstdLevel::try_new(1).map(Compression::ZSTD).map_err(broken);
     let compression = if effort == Effort::Quick { Compression::SNAPPY } else { zstd()? };
     let mut builder = WriterProperties::builder()
@@ -81,6 +117,10 @@ fn properties(schema: &SchemaRef, effort: Effort) -> Result<WriterProperties> {
                 builder = builder.set_column_statistics_enabled(column(), none);
             }
         }
+    }
+    for at in unlike {
+        let column = ColumnPath::from(schema.field(*at).name().as_str());
+        builder = builder.set_column_dictionary_enabled(column, false);
     }
     Ok(builder.build())
 }

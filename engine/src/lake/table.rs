@@ -10,6 +10,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use freshet_sql::change::ChangeBatch;
 use freshet_sql::maintain::recompute::StoredRows;
+use freshet_sql::plan::live::Piece;
 use freshet_sql::rows::RowHasher;
 use hashbrown::HashSet;
 
@@ -137,6 +138,11 @@ impl Table {
     /// All live rows, file by file.
     pub fn scan(&self) -> Result<Vec<RecordBatch>> {
         self.files.values().map(LiveFile::live).collect()
+    }
+
+    /// The same, for queries that read some of their columns.
+    pub fn pieces(&self) -> Vec<Piece> {
+        self.files.values().map(LiveFile::piece).collect()
     }
 
     /// The rows at these places, as one batch.

@@ -23,9 +23,6 @@ impl Run<'_> {
         let plus = totals.partials(self.session, &change.added).await?;
         let minus = totals.partials(self.session, &change.removed).await?;
         let none = totals.none();
-        let of = |p: &Partials, g: u128| {
-            p.of.get(&g).map_or_else(|| none.clone(), |(_, _, parts)| parts.clone())
-        };
         let mut groups: Vec<(u128, usize, usize)> = Vec::new();
         for (group, (batch, row, _)) in &plus.of {
             groups.push((*group, *batch, *row));
@@ -41,7 +38,8 @@ impl Run<'_> {
         let mut moved: Vec<Option<(Parts, Parts)>> = Vec::with_capacity(groups.len());
         for (group, _, _) in &groups {
             let known = totals.remembered(*group).map(|before| {
-                let after = totals.moved(&before, &of(&plus, *group), &of(&minus, *group));
+                let after =
+                    totals.moved(&before, plus.parts(*group, &none), minus.parts(*group, &none));
                 (before, after)
             });
             moved.push(match known {
@@ -59,10 +57,11 @@ impl Run<'_> {
             let read = self.read_groups(op, totals, change, &unknown).await?;
             for ((group, _, _), known) in groups.iter().zip(&mut moved) {
                 if known.is_none() {
-                    let after = of(&read.1, *group);
+                    let after = read.1.parts(*group, &none).clone();
+                    let (plus, minus) = (plus.parts(*group, &none), minus.parts(*group, &none));
                     let before = match &read.0 {
-                        Some(before) => of(before, *group),
-                        None => totals.undone(&after, &of(&plus, *group), &of(&minus, *group)),
+                        Some(before) => before.parts(*group, &none).clone(),
+                        None => totals.undone(&after, plus, minus),
                     };
                     *known = Some((before, after));
                 }

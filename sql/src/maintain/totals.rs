@@ -34,6 +34,13 @@ pub(super) struct Partials {
     pub of: HashMap<u128, (usize, usize, Parts)>,
 }
 
+impl Partials {
+    /// Of one group, else those of no rows.
+    pub fn parts<'p>(&'p self, group: u128, none: &'p Parts) -> &'p Parts {
+        self.of.get(&group).map_or(none, |(_, _, parts)| parts)
+    }
+}
+
 /// The partials of one aggregate.
 #[derive(Debug)]
 pub(super) struct Totals {

@@ -113,7 +113,12 @@ fn scd_ids(
             hash.update(b"|");
         }
         hash.update(format!("{}|{}|{}", version.from, version.tx, version.deleted));
-        ids.push(hash.finalize().iter().map(|b| format!("{b:02x}")).collect());
+        ids.push(hexadecimal(&hash.finalize()));
     }
     Ok(Arc::new(StringArray::from(ids)))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    let digit = |of: u8| char::from_digit(u32::from(of), 16).unwrap_or('0');
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }

@@ -5,15 +5,43 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use arrow::array::RecordBatch;
+use arrow::array::{BooleanArray, RecordBatch};
+use arrow::compute::filter_record_batch;
 use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 
-type Rows = Arc<Vec<RecordBatch>>;
+type Rows = Arc<Vec<Piece>>;
+
+/// Some rows: those of a batch that live.
+#[derive(Debug, Clone)]
+pub struct Piece {
+    /// All of them.
+    pub rows: RecordBatch,
+    /// Which of them are meant; all where it does not say. Only the columns that a query reads are
+    /// taken together.
+    pub live: Option<BooleanArray>,
+}
+
+impl From<RecordBatch> for Piece {
+    fn from(rows: RecordBatch) -> Self {
+        Self { rows, live: None }
+    }
+}
+
+impl Piece {
+    fn of(&self, columns: Option<&Vec<usize>>) -> Result<RecordBatch, ArrowError> {
+        let rows = match columns {
+            Some(columns) => self.rows.project(columns)?,
+            None => self.rows.clone(),
+        };
+        self.live.as_ref().map_or(Ok(rows.clone()), |live| filter_record_batch(&rows, live))
+    }
+}
 
 /// Rows, and how many queries hold them there.
 #[derive(Debug, Default)]
@@ -43,17 +71,18 @@ impl LiveTable {
 
     /// Replaces all rows; the batches must have the relation's schema.
     pub fn set(&self, batches: Vec<RecordBatch>) {
-        self.held.write().unwrap_or_else(PoisonError::into_inner).rows = Arc::new(batches);
+        let pieces = batches.into_iter().map(Piece::from).collect();
+        self.held.write().unwrap_or_else(PoisonError::into_inner).rows = Arc::new(pieces);
     }
 
     /// Puts rows there until every holder has released them; holders must mean the same rows.
     pub fn hold<E>(
         &self,
-        batches: impl FnOnce() -> std::result::Result<Vec<RecordBatch>, E>,
+        pieces: impl FnOnce() -> std::result::Result<Vec<Piece>, E>,
     ) -> std::result::Result<(), E> {
         let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
         if held.holders == 0 {
-            held.rows = Arc::new(batches()?);
+            held.rows = Arc::new(pieces()?);
         }
         held.holders += 1;
         Ok(())
@@ -73,8 +102,7 @@ impl LiveTable {
         self.alone.lock().await
     }
 
-    /// What it holds now.
-    pub fn rows(&self) -> Rows {
+    fn rows(&self) -> Rows {
         self.held.read().unwrap_or_else(PoisonError::into_inner).rows.clone()
     }
 }
@@ -97,15 +125,17 @@ impl TableProvider for LiveTable {
         _: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let rows = self.rows();
+        let rows: Vec<RecordBatch> =
+            rows.iter().map(|piece| piece.of(projection)).collect::<Result<_, _>>()?;
         let partitions = match session.config().target_partitions() {
-            0 | 1 => vec![rows.as_ref().clone()],
+            0 | 1 => vec![rows],
             wide => dealt(&rows, wide),
         };
-        let plan = MemorySourceConfig::try_new_exec(
-            &partitions,
-            self.schema.clone(),
-            projection.cloned(),
-        )?;
+        let schema = match projection {
+            Some(columns) => Arc::new(self.schema.project(columns)?),
+            None => self.schema.clone(),
+        };
+        let plan = MemorySourceConfig::try_new_exec(&partitions, schema, None)?;
         Ok(plan)
     }
 }

@@ -75,33 +75,36 @@ impl Call {
     }
 
     /// Its value for every row.
-    pub fn column(&self, batch: &RecordBatch, places: &Places) -> Result<ArrayRef> {
-        let rows = batch.num_rows();
+    pub fn column(&self, batches: &[RecordBatch], places: &Places) -> Result<ArrayRef> {
         let arg = match &self.arg {
-            Some(arg) => arg.evaluate(batch)?.into_array(rows)?,
+            Some(arg) => places.placed(arg, batches)?,
             None => new_empty_array(&DataType::Null),
         };
+        places.by_row(&self.by_place(&arg, places)?)
+    }
+
+    fn by_place(&self, arg: &ArrayRef, places: &Places) -> Result<ArrayRef> {
         match &self.kind {
-            Kind::RowNumber => Ok(each(places, rows, |row, first, _, _| row - first + 1)),
-            Kind::Rank => Ok(each(places, rows, |_, first, peers, _| peers - first + 1)),
-            Kind::DenseRank => Ok(each(places, rows, |_, _, _, groups| groups)),
-            Kind::Shift(by, default) => shifted(&arg, *by, default, places),
+            Kind::RowNumber => Ok(each(places, |row, first, _, _| row - first + 1)),
+            Kind::Rank => Ok(each(places, |_, first, peers, _| peers - first + 1)),
+            Kind::DenseRank => Ok(each(places, |_, _, _, groups| groups)),
+            Kind::Shift(by, default) => shifted(arg, *by, default, places),
             Kind::First => {
                 let frames = places.frames(self.frame)?;
-                at(&arg, frames.into_iter().map(|(s, e)| (s < e).then_some(s)))
+                at(arg, frames.into_iter().map(|(s, e)| (s < e).then_some(s)))
             }
             Kind::Last => {
                 let frames = places.frames(self.frame)?;
-                at(&arg, frames.into_iter().map(|(s, e)| (s < e).then(|| e - 1)))
+                at(arg, frames.into_iter().map(|(s, e)| (s < e).then(|| e - 1)))
             }
             Kind::Count => {
-                let before = counts(&arg);
+                let before = counts(arg);
                 let count = |(s, e): (usize, usize)| if s < e { before[e] - before[s] } else { 0 };
                 let made = places.frames(self.frame)?.into_iter().map(count);
                 Ok(Arc::new(Int64Array::from_iter_values(made)))
             }
-            Kind::Sum => sums(&arg, &places.frames(self.frame)?, self.field.data_type()),
-            Kind::Extreme(better) => extremes(&arg, &places.frames(self.frame)?, places, *better),
+            Kind::Sum => sums(arg, &places.frames(self.frame)?, self.field.data_type()),
+            Kind::Extreme(better) => extremes(arg, &places.frames(self.frame)?, places, *better),
         }
     }
 }
@@ -189,12 +192,8 @@ fn aggregated(
 
 /// A number for each row, of the row, its partition's first, its peers' first and how many groups of
 /// peers there are up to it.
-fn each(
-    places: &Places,
-    rows: usize,
-    number: impl Fn(usize, usize, usize, usize) -> usize,
-) -> ArrayRef {
-    let mut made = Vec::with_capacity(rows);
+fn each(places: &Places, number: impl Fn(usize, usize, usize, usize) -> usize) -> ArrayRef {
+    let mut made = Vec::with_capacity(places.partitions.last().map_or(0, |last| last.end));
     let (mut partitions, mut within, mut groups) = (places.partitions.iter(), 0..0, 0);
     for peers in &places.peers {
         if peers.start >= within.end {

@@ -1,26 +1,27 @@
-//! The node: collects its sorted input, adds one column for each call.
+//! The node: collects its input, adds one column for each call, and gives the rows as they came.
 //!
-//! What it needs of its input and what it promises is what DataFusion's own node says, which it holds.
+//! DataFusion's own node, which it holds, says how rows must be partitioned. Unlike it this one needs
+//! no order: it finds one of the rows' numbers, so that no other column is moved.
 
 use std::any::type_name;
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch};
-use arrow::compute::concat_batches;
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::MemoryConsumer;
-use datafusion::physical_expr::{OrderingRequirements, PhysicalExpr};
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{
-    CardinalityEffect, ChildrenPropertiesMode, ReplaceChildrenOptions,
+    CardinalityEffect, ChildrenPropertiesMode, EmissionType, ReplaceChildrenOptions,
 };
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::windows::WindowAggExec;
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, PlanProperties,
-    SendableRecordBatchStream,
+    DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, ExecutionPlanProperties,
+    PlanProperties, SendableRecordBatchStream,
 };
 use futures::{TryStreamExt, stream};
 
@@ -32,6 +33,7 @@ use super::frame::Places;
 pub(super) struct ColumnarWindowExec {
     like: Arc<WindowAggExec>,
     calls: Arc<[Call]>,
+    properties: Arc<PlanProperties>,
 }
 
 impl ColumnarWindowExec {
@@ -40,30 +42,51 @@ impl ColumnarWindowExec {
         let schema = like.input().schema();
         let calls = like.window_expr().iter().map(|e| Call::of(e.as_ref(), &schema));
         let calls: Option<Vec<Call>> = calls.collect::<Result<_>>()?;
-        Ok(calls.map(|calls| Self { like: Arc::new(like), calls: calls.into() }))
+        Ok(calls.map(|calls| Self::with(like, calls.into())))
+    }
+
+    fn with(like: WindowAggExec, calls: Arc<[Call]>) -> Self {
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(like.schema()),
+            like.input().output_partitioning().clone(),
+            EmissionType::Final,
+            like.input().boundedness(),
+        );
+        Self { like: Arc::new(like), calls, properties: Arc::new(properties) }
     }
 
     fn over(&self, like: &Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
         let like = like.downcast_ref::<WindowAggExec>().ok_or_else(|| {
             DataFusionError::Internal(format!("not a {}", type_name::<WindowAggExec>()))
         })?;
-        Ok(Arc::new(Self { like: Arc::new(like.clone()), calls: self.calls.clone() }))
+        Ok(Arc::new(Self::with(like.clone(), self.calls.clone())))
     }
 }
 
-/// Adds the calls' columns to rows that are sorted by partition and order.
-fn with_calls(calls: &[Call], batch: &RecordBatch) -> Result<Vec<ArrayRef>> {
-    let mut columns = batch.columns().to_vec();
+/// The same batches with the calls' columns.
+fn with_calls(
+    calls: &[Call],
+    batches: Vec<RecordBatch>,
+    schema: &SchemaRef,
+) -> Result<Vec<RecordBatch>> {
+    let mut added = Vec::with_capacity(calls.len());
     let mut places: Option<Places> = None;
     for call in calls {
         let known = match places.take().filter(|p| p.are_those_of(call)) {
             Some(known) => known,
-            None => Places::of(call, batch)?,
+            None => Places::of(call, &batches)?,
         };
-        columns.push(call.column(batch, &known)?);
+        added.push(call.column(&batches, &known)?);
         places = Some(known);
     }
-    Ok(columns)
+    let mut from = 0;
+    let with = |batch: RecordBatch| {
+        let own = added.iter().map(|column| column.slice(from, batch.num_rows()));
+        let columns = batch.columns().iter().cloned().chain(own).collect();
+        from += batch.num_rows();
+        Ok(RecordBatch::try_new(schema.clone(), columns)?)
+    };
+    batches.into_iter().map(with).collect()
 }
 
 impl DisplayAs for ColumnarWindowExec {
@@ -79,7 +102,7 @@ impl ExecutionPlan for ColumnarWindowExec {
     }
 
     fn properties(&self) -> &Arc<PlanProperties> {
-        self.like.properties()
+        &self.properties
     }
 
     fn required_input_distribution(&self) -> Vec<Distribution> {
@@ -90,10 +113,6 @@ impl ExecutionPlan for ColumnarWindowExec {
         &self,
     ) -> datafusion::physical_plan::InputDistributionRequirements {
         self.like.input_distribution_requirements()
-    }
-
-    fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
-        self.like.required_input_ordering()
     }
 
     fn maintains_input_order(&self) -> Vec<bool> {
@@ -134,26 +153,23 @@ impl ExecutionPlan for ColumnarWindowExec {
     ) -> Result<SendableRecordBatchStream> {
         let mut input = self.like.input().execute(partition, context.clone())?;
         let (calls, schema) = (self.calls.clone(), self.schema());
-        let rows_max = context.session_config().batch_size().max(1);
         let made = async move {
             let consumer = MemoryConsumer::new("ColumnarWindowExec");
             let reservation = consumer.register(context.memory_pool());
             let mut batches = Vec::new();
             while let Some(batch) = input.try_next().await? {
-                // The rows once as they came and once in one piece.
-                reservation.try_grow(2 * batch.get_array_memory_size())?;
+                reservation.try_grow(batch.get_array_memory_size())?;
                 batches.push(batch);
             }
-            let all = concat_batches(&input.schema(), &batches)?;
-            drop(batches);
-            let columns = with_calls(&calls, &all)?;
-            let all = RecordBatch::try_new(schema, columns)?;
-            let pieces = (0..all.num_rows()).step_by(rows_max);
-            let pieces = pieces.map(move |at| {
+            if batches.iter().all(|batch| batch.num_rows() == 0) {
+                batches.clear();
+            }
+            let batches = with_calls(&calls, batches, &schema)?;
+            let handed = batches.into_iter().map(move |batch| {
                 let _held = &reservation;
-                Ok(all.slice(at, rows_max.min(all.num_rows() - at)))
+                Ok(batch)
             });
-            Ok::<_, DataFusionError>(stream::iter(pieces))
+            Ok::<_, DataFusionError>(stream::iter(handed))
         };
         let rows = stream::once(made).try_flatten();
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), Box::pin(rows))))

@@ -1,15 +1,21 @@
-//! Where partitions, peers and frames begin and end, for all rows of a sorted batch at once.
+//! Where partitions, peers and frames begin and end, for all rows at once.
 
+use std::cmp::Ordering;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch};
-use arrow::compute::partition;
+use arrow::array::{
+    Array, ArrayRef, AsArray, DynComparator, Int64Array, RecordBatch, UInt32Array, make_comparator,
+    new_empty_array,
+};
+use arrow::compute::{concat, take};
 use arrow::datatypes::{DataType, Int64Type, SchemaRef};
+use arrow::row::{RowConverter, SortField};
 use datafusion::common::ScalarValue;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{WindowFrame, WindowFrameBound, WindowFrameUnits};
 use datafusion::physical_expr::{PhysicalExpr, PhysicalSortExpr};
+use hashbrown::HashMap;
 
 use super::call::Call;
 
@@ -69,31 +75,73 @@ fn bound(bound: &WindowFrameBound) -> Option<Bound> {
     })
 }
 
-/// Where the rows of a batch stand, by one partitioning and order.
+/// Where rows stand, by one partitioning and order. Places are counted along that order.
 #[derive(Debug)]
 pub(super) struct Places {
     by: Vec<Arc<dyn PhysicalExpr>>,
     order_by: Vec<PhysicalSortExpr>,
+    /// The row of each place.
+    rows: UInt32Array,
+    /// The place of each row.
+    places: UInt32Array,
     /// The partitions, in order.
     pub partitions: Vec<Range<usize>>,
     /// The groups of rows that the order does not tell apart, in order.
     pub peers: Vec<Range<usize>>,
-    order: Vec<ArrayRef>,
+    /// By place, what distances are counted by.
+    order: Option<ArrayRef>,
 }
 
 impl Places {
-    /// Of rows that are sorted by a call's partition and order.
-    pub fn of(call: &Call, batch: &RecordBatch) -> Result<Self> {
-        let rows = batch.num_rows();
-        let array = |e: &Arc<dyn PhysicalExpr>| e.evaluate(batch)?.into_array(rows);
-        let by: Vec<ArrayRef> = call.partition_by.iter().map(array).collect::<Result<_>>()?;
-        let order = call.order_by.iter().map(|by| array(&by.expr));
+    /// Of these rows, in any order; rows that the order does not tell apart stay as they are.
+    pub fn of(call: &Call, batches: &[RecordBatch]) -> Result<Self> {
+        let count = batches.iter().map(RecordBatch::num_rows).sum::<usize>();
+        let large = |_| DataFusionError::Execution("a window of too many rows".to_owned());
+        let count = u32::try_from(count).map_err(large)?;
+        let whole = |e: &Arc<dyn PhysicalExpr>| whole_column(e, batches);
+        let by: Vec<ArrayRef> = call.partition_by.iter().map(whole).collect::<Result<_>>()?;
+        let (mut rows, partitions) = grouped(&by, count)?;
+        let order = call.order_by.iter().map(|by| whole(&by.expr));
         let order: Vec<ArrayRef> = order.collect::<Result<_>>()?;
-        let within = if order.is_empty() { Vec::new() } else { [&by[..], &order[..]].concat() };
-        let partitions = ranges(&by, rows)?;
-        let peers = if order.is_empty() { partitions.clone() } else { ranges(&within, rows)? };
+        let compare = order.iter().zip(&call.order_by);
+        let compare: Vec<DynComparator> =
+            compare.map(|(o, by)| make_comparator(o, o, by.options)).collect::<Result<_, _>>()?;
+        let mut peers = Vec::new();
+        for within in &partitions {
+            let rows = &mut rows[within.clone()];
+            let tell = |a: &u32, b: &u32| {
+                let told = compare.iter().map(|c| c(*a as usize, *b as usize));
+                told.into_iter().find(|o| o.is_ne()).unwrap_or(Ordering::Equal)
+            };
+            rows.sort_by(tell);
+            let mut from = within.start;
+            for alike in rows.chunk_by(|a, b| tell(a, b).is_eq()) {
+                peers.push(from..from + alike.len());
+                from += alike.len();
+            }
+        }
+        let mut places = vec![0; rows.len()];
+        for (place, row) in (0..).zip(&rows) {
+            places[*row as usize] = place;
+        }
+        let (rows, places) = (UInt32Array::from(rows), UInt32Array::from(places));
+        let order = order.first().map(|first| take(first, &rows, None)).transpose()?;
         let (by, order_by) = (call.partition_by.clone(), call.order_by.clone());
-        Ok(Self { by, order_by, partitions, peers, order })
+        Ok(Self { by, order_by, rows, places, partitions, peers, order })
+    }
+
+    /// A column of these rows, by place.
+    pub fn placed(
+        &self,
+        column: &Arc<dyn PhysicalExpr>,
+        batches: &[RecordBatch],
+    ) -> Result<ArrayRef> {
+        Ok(take(&whole_column(column, batches)?, &self.rows, None)?)
+    }
+
+    /// A column by place as one by row.
+    pub fn by_row(&self, column: &ArrayRef) -> Result<ArrayRef> {
+        Ok(take(column, &self.places, None)?)
     }
 
     /// Whether another call has the same ones.
@@ -174,7 +222,7 @@ impl Places {
     }
 
     fn numbers(&self) -> Result<(&Int64Array, bool)> {
-        let order = self.order.first().and_then(|o| o.as_primitive_opt::<Int64Type>());
+        let order = self.order.as_ref().and_then(|o| o.as_primitive_opt::<Int64Type>());
         let sort = self.order_by.first().map(|by| by.options.descending);
         order.zip(sort).ok_or_else(|| {
             DataFusionError::Internal("a range over something else than a number".to_owned())
@@ -182,9 +230,43 @@ impl Places {
     }
 }
 
-fn ranges(by: &[ArrayRef], rows: usize) -> Result<Vec<Range<usize>>> {
-    if by.is_empty() {
-        return Ok(if rows == 0 { Vec::new() } else { std::iter::once(0..rows).collect() });
+fn whole_column(column: &Arc<dyn PhysicalExpr>, batches: &[RecordBatch]) -> Result<ArrayRef> {
+    let parts = batches.iter().map(|batch| column.evaluate(batch)?.into_array(batch.num_rows()));
+    let parts: Vec<ArrayRef> = parts.collect::<Result<_>>()?;
+    let parts: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
+    Ok(if parts.is_empty() { new_empty_array(&DataType::Null) } else { concat(&parts)? })
+}
+
+/// The numbers of rows that are alike in these columns beside each other, and where each group lies.
+fn grouped(by: &[ArrayRef], count: u32) -> Result<(Vec<u32>, Vec<Range<usize>>)> {
+    if by.is_empty() || count == 0 {
+        let all = (count > 0).then_some(0..count as usize);
+        return Ok(((0..count).collect(), all.into_iter().collect()));
     }
-    Ok(partition(by)?.ranges())
+    let fields = by.iter().map(|column| SortField::new(column.data_type().clone()));
+    let keys = RowConverter::new(fields.collect())?.convert_columns(by)?;
+    let mut known: HashMap<&[u8], usize> = HashMap::new();
+    let mut sizes: Vec<usize> = Vec::new();
+    let mut groups = Vec::with_capacity(count as usize);
+    for key in &keys {
+        let group = *known.entry(key.data()).or_insert(sizes.len());
+        if group == sizes.len() {
+            sizes.push(0);
+        }
+        sizes[group] += 1;
+        groups.push(group);
+    }
+    let mut from = 0;
+    let ranges = sizes.into_iter().map(|size| {
+        from += size;
+        from - size..from
+    });
+    let ranges: Vec<Range<usize>> = ranges.collect();
+    let mut next: Vec<usize> = ranges.iter().map(|range| range.start).collect();
+    let mut rows = vec![0; count as usize];
+    for (row, group) in (0..).zip(groups) {
+        rows[next[group]] = row;
+        next[group] += 1;
+    }
+    Ok((rows, ranges))
 }

@@ -1,7 +1,7 @@
 //! Windows by whole columns, in place of DataFusion's row by row.
 //!
-//! DataFusion finds a frame's bounds for each row by comparing scalars, and asks an accumulator for
-//! each: half of what a window costs. Calls that are known here (places, counts, exact sums, extremes,
+//! DataFusion sorts all columns, finds a frame's bounds for each row by comparing scalars, and asks an
+//! accumulator for each. Calls that are known here (places, counts, exact sums, extremes,
 //! first and last values over rows or ranges) are made for all partitions at once. A node with any
 //! other call stays DataFusion's. It must never say anything else than DataFusion would: floats, whose
 //! sums depend on the order of additions, are not known.
