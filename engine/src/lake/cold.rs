@@ -8,7 +8,7 @@
 
 use std::fs::File;
 use std::io::BufWriter;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -38,6 +38,11 @@ impl Cold {
     pub fn new(folder: &str) -> Self {
         let folder = if folder.is_empty() { system_folder() } else { PathBuf::from(folder) };
         Self { folder }
+    }
+
+    /// Where they are made.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// The same rows, read from disk: from their copy for a quick start, if there is one.

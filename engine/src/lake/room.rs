@@ -7,6 +7,8 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use freshet_sql::plan::full::Bound;
+
 use super::cold::Cold;
 use super::commit::FileEntry;
 use super::file::LiveFile;
@@ -18,6 +20,8 @@ use crate::error::Result;
 
 /// Files of fewer rows stay: they are merged soon.
 const MOVED_ROWS_MIN: usize = if cfg!(test) { 16 } else { 1024 };
+/// What the full runs of an epoch are given at least.
+const WORK_BYTES_MIN: usize = 32 << 20;
 /// Once the bound is passed, this share of it is kept, in percent.
 const KEPT_PERCENT: usize = 90;
 
@@ -27,6 +31,7 @@ pub struct Room {
     bytes_max: usize,
     cold: Cold,
     kept: Option<Kept>,
+    work: Option<Bound>,
     /// Bytes of what is being loaded.
     loaded: AtomicUsize,
 }
@@ -49,7 +54,15 @@ impl Room {
     pub fn new(options: &Memory) -> Self {
         let bytes_max = usize::try_from(options.resolved()).unwrap_or(usize::MAX);
         let cold = Cold::new(&options.cold_dir);
-        Self { bytes_max, cold, kept: None, loaded: AtomicUsize::new(0) }
+        // Tables have three quarters of what an epoch's work is given the fourth of.
+        let work = Bound::new((bytes_max / 3).max(WORK_BYTES_MIN), cold.folder());
+        let work = work.inspect_err(|error| tracing::warn!(%error, "full runs have no bound"));
+        Self { bytes_max, cold, kept: None, work: work.ok(), loaded: AtomicUsize::new(0) }
+    }
+
+    /// What full runs of models may hold.
+    pub const fn work(&self) -> Option<&Bound> {
+        self.work.as_ref()
     }
 
     /// The same, with copies of a lake's large files for a quick start, if a folder is named for them.

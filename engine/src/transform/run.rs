@@ -6,6 +6,7 @@ use std::time::Instant;
 use arrow::array::RecordBatch;
 use freshet_sql::change::ChangeBatch;
 use freshet_sql::maintain::recompute::difference;
+use freshet_sql::plan::full::{Fit, Way};
 
 use super::follow::{self, Followed};
 use super::history::SourceImages;
@@ -15,6 +16,7 @@ use super::tests;
 use super::view::{Changes, View};
 use crate::cores;
 use crate::error::{Error, Result};
+use crate::lake::room::Room;
 use crate::lake::table::Table;
 use crate::lake::tables::Tables;
 
@@ -226,13 +228,18 @@ impl Planned {
         }
         let names = || model.inputs.iter().map(|i| i.name());
         self.fill(tables, names())?;
-        let fresh = if cores > 1 && model.maintained.is_wide() {
-            cores::wait_wide(self.session.run_wide(&model.query, cores))
+        let within = tables.room.as_deref().and_then(Room::work);
+        let made = if cores > 1 && model.maintained.is_wide() {
+            let way = Way { wide: cores, within };
+            cores::wait_wide(self.session.run_whole(&model.query, way))
         } else {
-            Ok(self.session.run(&model.query).await)
+            let way = Way { wide: 1, within };
+            Ok(self.session.run_whole(&model.query, way).await)
         };
         self.empty(tables, names());
-        Ok(fresh??)
+        let (fresh, fit) = made??;
+        tell(model, fit);
+        Ok(fresh)
     }
 
     /// Puts what the lake holds into these relations.
@@ -252,6 +259,17 @@ impl Planned {
                 live.release();
             }
         }
+    }
+}
+
+fn tell(model: &PlannedModel, fit: Fit) {
+    if fit == Fit::Beyond {
+        let model = &model.name;
+        tracing::warn!(
+            model,
+            "a full run joins more rows than memory.bytes_max leaves memory for, and was made beyond it; \
+             raise memory.bytes_max if the machine has more"
+        );
     }
 }
 

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use freshet_sql::plan::full::Way;
 use freshet_sql::project::datatest::Severity;
 use freshet_sql::rows::RowHasher;
 
@@ -16,6 +17,7 @@ use super::run::{Input, micros};
 use super::view::{Changes, View};
 use crate::cores;
 use crate::error::Result;
+use crate::lake::room::Room;
 use crate::lake::tables::Tables;
 
 /// Brings every verdict up to date, side by side; those of tests that read nothing changed stay.
@@ -106,9 +108,11 @@ pub async fn counted(
     } else {
         let names = || test.inputs.iter().map(|i| i.name());
         planned.fill(tables, names())?;
-        let rows = planned.session.run(&test.query).await;
+        let within = tables.room.as_deref().and_then(Room::work);
+        let way = Way { wide: 1, within };
+        let rows = planned.session.run_whole(&test.query, way).await;
         planned.empty(tables, names());
-        rows?
+        rows?.0
     };
     Ok(rows.iter().map(|b| b.num_rows() as u64).sum())
 }

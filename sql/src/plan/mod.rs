@@ -6,6 +6,7 @@
 
 pub mod clock;
 pub mod failure;
+pub mod full;
 mod inline;
 pub mod live;
 pub mod refuse;
@@ -20,13 +21,12 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::MemorySchemaProvider;
 use datafusion::common::{Column, DFSchema, TableReference};
-use datafusion::error::DataFusionError;
 use datafusion::execution::context::{SessionContext, SessionState};
 use datafusion::execution::{SessionStateBuilder, TaskContext};
 use datafusion::logical_expr::{Expr, LogicalPlan, ScalarUDF};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
-use datafusion::physical_plan::{ExecutionPlan, collect};
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionConfig;
 
 use crate::error::{Error, Result};
@@ -71,8 +71,7 @@ impl Prepared {
 }
 
 impl Session {
-    /// An empty session. One partition per query: models run side by side instead, and a bounded
-    /// memory pool cannot deadlock two spilling repartitions against each other.
+    /// An empty session. One partition per query: models run side by side instead.
     pub fn new() -> Result<Self> {
         let mut config = SessionConfig::new()
             .with_target_partitions(1)
@@ -189,31 +188,6 @@ impl Session {
         Ok(Prepared { logical, optimized, schema })
     }
 
-    /// Runs a prepared query over what the relations hold now.
-    pub async fn run(&self, query: &Prepared) -> Result<Vec<RecordBatch>> {
-        self.run_wide(query, 1).await
-    }
-
-    /// The same in so many partitions, each a task of the runtime that runs it. Of a query that
-    /// depends on the order of its rows it may say something else.
-    pub async fn run_wide(&self, query: &Prepared, wide: usize) -> Result<Vec<RecordBatch>> {
-        let mut state = self.context.state();
-        if wide > 1 {
-            let config = state.config().clone().with_target_partitions(wide);
-            // The catalogs are those that there are.
-            let config = config.with_create_default_catalog_and_schema(false);
-            state = SessionStateBuilder::new_from_existing(state).with_config(config).build();
-        }
-        let batches = match rows_of(&state, &query.optimized).await {
-            // What was refused as parts or in partitions may run as it is; what fails so fails again.
-            Err(_) if !cfg!(test) => {
-                let physical = self.physical(&query.optimized).await?;
-                collect(physical, self.task()).await.map_err(run_error)?
-            }
-            made => made?,
-        };
-        batches.into_iter().map(|b| types::conform(&b, &query.schema)).collect()
-    }
     /// The key that these columns of a schema make, by position.
     pub fn key(&self, schema: &SchemaRef, columns: &[usize]) -> Result<KeyExprs> {
         let named = DFSchema::try_from(schema.clone())?;
@@ -247,19 +221,6 @@ impl Session {
     }
 }
 
-/// The rows of an optimized plan; what occurs in it again is run once.
-async fn rows_of(state: &SessionState, plan: &LogicalPlan) -> Result<Vec<RecordBatch>> {
-    let (reading, parts) = shared::split(plan)?;
-    for part in parts {
-        let rows = Box::pin(rows_of(state, &part.plan)).await?;
-        let columns = part.rows.columns();
-        let same = |b: &RecordBatch| types::conform(b, &columns);
-        part.rows.set(rows.iter().map(same).collect::<Result<_>>()?);
-    }
-    let physical = state.query_planner().create_physical_plan(&reading, state).await?;
-    collect(physical, state.task_ctx()).await.map_err(run_error)
-}
-
 /// DataFusion's defaults without the rule that answers `count(..) filter (where ..)` from row counts,
 /// and with windows by whole columns.
 fn state(config: SessionConfig) -> SessionState {
@@ -277,8 +238,4 @@ fn state(config: SessionConfig) -> SessionState {
 /// The reference that names exactly this relation, whatever letters it has.
 pub fn quoted(name: &str) -> TableReference {
     TableReference::bare(name.to_owned())
-}
-
-fn run_error(error: DataFusionError) -> Error {
-    Error::failed_nowhere(error.strip_backtrace())
 }

@@ -91,6 +91,7 @@ async fn one(options: &EpochBench, rows: usize, lake: &Path) -> Result<Measured>
         let entries =
             pipeline.last().map_or(0, |d| d.entries.iter().map(|e| e.text.len()).sum::<usize>());
         measured.entry_bytes.push(entries as f64);
+        pipeline.last().inspect(|decision| measured.written.note(decision));
         measured.note_models(&pipeline);
         measured.note_tests(&pipeline);
     }

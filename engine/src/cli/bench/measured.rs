@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::percentile;
+use super::written::Written;
 use crate::lake::room::Held;
 use crate::pipeline::Pipeline;
 use crate::transform::report::Mode;
@@ -33,6 +34,7 @@ pub(super) struct Measured {
     pub(super) files: [(usize, usize); 2],
     /// Bytes of each epoch's log entries.
     pub(super) entry_bytes: Vec<f64>,
+    pub(super) written: Written,
     pub(super) held: Held,
 }
 
@@ -108,6 +110,7 @@ impl Measured {
             "cold_bytes": self.held.cold_bytes,
             "epoch_ms_p50_first_and_last_tenth": Self::tenths(&self.epochs_ms),
             "entry_bytes_first_and_last_tenth": Self::tenths(&self.entry_bytes),
+            "written_an_epoch": self.written.as_json(self.epochs_ms.len() as u64),
             "files_first_and_last": self.files.map(|(all, _)| all),
             "most_files_of_a_table_first_and_last": self.files.map(|(_, most)| most),
             "share_ms": self.shares_ms.iter().map(|(w, v)| json!([w, v])).collect::<Vec<_>>(),
@@ -146,6 +149,7 @@ impl Measured {
             gib(self.peak_bytes),
             self.bytes_a_row().unwrap_or(0.0)
         );
+        println!("  an epoch wrote {}", self.written.told(self.epochs_ms.len() as u64));
         self.print_held();
         for (word, millis) in self.shares_ms.iter().filter(|(_, ms)| *ms >= 0.05) {
             println!("    {word:<12} {millis:>8.2} ms");

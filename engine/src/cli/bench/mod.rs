@@ -16,6 +16,7 @@ mod memory;
 pub mod publish;
 mod scatter;
 mod spans;
+mod written;
 
 /// The value below which this part of them lies; 0 of none.
 fn percentile(values: &[f64], part: f64) -> f64 {

@@ -42,24 +42,25 @@ impl ColumnarWindowExec {
         let schema = like.input().schema();
         let calls = like.window_expr().iter().map(|e| Call::of(e.as_ref(), &schema));
         let calls: Option<Vec<Call>> = calls.collect::<Result<_>>()?;
-        Ok(calls.map(|calls| Self::with(like, calls.into())))
+        calls.map(|calls| Self::with(like, calls.into())).transpose()
     }
 
-    fn with(like: WindowAggExec, calls: Arc<[Call]>) -> Self {
+    fn with(like: WindowAggExec, calls: Arc<[Call]>) -> Result<Self> {
+        let known = like.input().equivalence_properties().clone();
         let properties = PlanProperties::new(
-            EquivalenceProperties::new(like.schema()),
+            EquivalenceProperties::new(like.schema()).extend(known)?,
             like.input().output_partitioning().clone(),
             EmissionType::Final,
             like.input().boundedness(),
         );
-        Self { like: Arc::new(like), calls, properties: Arc::new(properties) }
+        Ok(Self { like: Arc::new(like), calls, properties: Arc::new(properties) })
     }
 
     fn over(&self, like: &Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
         let like = like.downcast_ref::<WindowAggExec>().ok_or_else(|| {
             DataFusionError::Internal(format!("not a {}", type_name::<WindowAggExec>()))
         })?;
-        Ok(Arc::new(Self::with(like.clone(), self.calls.clone())))
+        Ok(Arc::new(Self::with(like.clone(), self.calls.clone())?))
     }
 }
 
@@ -161,10 +162,11 @@ impl ExecutionPlan for ColumnarWindowExec {
                 reservation.try_grow(batch.get_array_memory_size())?;
                 batches.push(batch);
             }
-            if batches.iter().all(|batch| batch.num_rows() == 0) {
-                batches.clear();
+            // Of no rows there is nothing to say.
+            batches.retain(|batch| batch.num_rows() > 0);
+            if !batches.is_empty() {
+                batches = with_calls(&calls, batches, &schema)?;
             }
-            let batches = with_calls(&calls, batches, &schema)?;
             let handed = batches.into_iter().map(move |batch| {
                 let _held = &reservation;
                 Ok(batch)

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, DynComparator, Int64Array, RecordBatch, UInt32Array, make_comparator,
-    new_empty_array,
 };
 use arrow::compute::{concat, take};
 use arrow::datatypes::{DataType, Int64Type, SchemaRef};
@@ -234,7 +233,7 @@ fn whole_column(column: &Arc<dyn PhysicalExpr>, batches: &[RecordBatch]) -> Resu
     let parts = batches.iter().map(|batch| column.evaluate(batch)?.into_array(batch.num_rows()));
     let parts: Vec<ArrayRef> = parts.collect::<Result<_>>()?;
     let parts: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
-    Ok(if parts.is_empty() { new_empty_array(&DataType::Null) } else { concat(&parts)? })
+    Ok(concat(&parts)?)
 }
 
 /// The numbers of rows that are alike in these columns beside each other, and where each group lies.
