@@ -1,6 +1,7 @@
 //! Freshet's pure half: model files and Arrow in, changes out.
 //!
 //! It knows no Kafka, no Delta, no HTTP, no disk and no clock; the engine depends on it, never back.
+//! (DataFusion spills to a folder that the engine names.)
 //!
 //! # The life of a model
 //!
@@ -10,7 +11,8 @@
 //!    character of the result knows its place in the file.
 //! 3. [`graph`] orders the models; a cycle is named as a path.
 //! 4. [`plan`] turns the text into a DataFusion plan, once: relations are [`plan::live`] tables whose
-//!    rows change between runs. `current_timestamp` is the epoch's time; `random()` is refused.
+//!    rows change between runs. `current_timestamp` is the epoch's time; `random()` is refused. Windows
+//!    run by whole columns where all their calls are known.
 //! 5. [`lineage`] finds the audit columns, which say when a row was written and take no part in
 //!    equality, and refuses to decide rows by one.
 //! 6. [`maintain`] derives from the optimized plan how the stored table follows the changes of what
@@ -25,8 +27,8 @@
 //! - Everything here is a function of its arguments: the same files and rows give the same changes.
 //! - A retraction removes exactly one copy of a row that is there.
 //! - A query runs in one partition, so that order decides nothing; a full recompute of which no order
-//!   is seen may run in several. There is no memory pool under which spilling repartitions could wait for
-//!   each other.
+//!   is seen may run in several, within a bound of memory ([`plan::full`]). A pool refuses and never lets
+//!   one wait for another; what it refused is run without it.
 
 pub mod change;
 pub mod digest;

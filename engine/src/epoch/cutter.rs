@@ -254,7 +254,8 @@ impl Cutter {
         let Some(oldest) = runs.chain(ends).min() else { return force == Force::Yes };
         let rows: usize = self.partitions.iter().map(|partition| partition.rows).sum();
         let quiet = self.loading.is_done() && rows == 0;
-        let behind = self.buffered_bytes() >= self.options.bytes_max;
+        let lags = || self.waited_for().iter().any(|at| !self.partitions[*at].at_end());
+        let behind = self.buffered_bytes() >= self.options.bytes_max && lags();
         let ages = if quiet { QUIET_AGES } else { 1 }.max(if behind { BACKLOG_AGES } else { 1 });
         let age = self.options.age_ms().saturating_mul(ages);
         // A full buffer alone is no reason to cut what little is whole, as long as what is read on

@@ -12,7 +12,8 @@ pub struct Options {
     pub rows_max: usize,
     /// Bytes of records after which an epoch is cut at the next transaction boundary.
     pub bytes_max: usize,
-    /// Milliseconds that a record waits at most once it may be cut.
+    /// Milliseconds that a record waits at most once it may be cut; four times as long in a backlog,
+    /// while partitions that lag are read on.
     pub age_max_ms: u64,
     /// Milliseconds after which a partition at its end no longer holds a transaction back.
     pub idle_partition_ms: u64,

@@ -32,7 +32,7 @@ impl Cutter {
         partitions.map(|found| (Arc::clone(&found.topic), found.number)).collect()
     }
 
-    fn waited_for(&self) -> BTreeSet<usize> {
+    pub(super) fn waited_for(&self) -> BTreeSet<usize> {
         if self.topics.transaction_topic.is_none() {
             return self.waited_without_boundaries();
         }

@@ -27,6 +27,9 @@ use crate::error::{Error, Result};
 /// Bytes at an Arrow file's end: the footer's length and the magic word.
 const TRAILER: usize = 10;
 
+/// A process's folder of files with names, before its number.
+const WORK: &str = "freshet-work-";
+
 /// Where cold rows go.
 #[derive(Debug, Clone)]
 pub struct Cold {
@@ -40,9 +43,28 @@ impl Cold {
         Self { folder }
     }
 
-    /// Where they are made.
-    pub(super) fn folder(&self) -> &Path {
-        &self.folder
+    /// A folder of this process for files that have names. What a process that was killed left in its
+    /// own goes.
+    pub(super) fn work_folder(&self) -> Result<PathBuf> {
+        let named = |pid: &str| self.folder.join(format!("{WORK}{pid}"));
+        let own = named(&std::process::id().to_string());
+        let made = || {
+            std::fs::create_dir_all(&self.folder)?;
+            for entry in std::fs::read_dir(&self.folder)?.flatten() {
+                let name = entry.file_name();
+                let Some(pid) = name.to_str().and_then(|name| name.strip_prefix(WORK)) else {
+                    continue;
+                };
+                let runs = Path::new("/proc").join(pid).exists();
+                if named(pid) == own || !runs {
+                    std::fs::remove_dir_all(entry.path())?;
+                }
+            }
+            std::fs::create_dir(&own)
+        };
+        let what = format!("cannot make the folder \"{}\"", own.display());
+        made().map_err(|e| Error::unavailable(what, e))?;
+        Ok(own)
     }
 
     /// The same rows, read from disk: from their copy for a quick start, if there is one.
@@ -155,5 +177,21 @@ mod tests {
         let said =
             Cold::new("/no/such/folder").moved((None, &Of::Rows), &rows).unwrap_err().to_string();
         assert!(said.contains("memory.cold_dir"), "{said}");
+    }
+
+    #[test]
+    fn a_killed_process_leaves_nothing_to_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let cold = Cold::new(folder.path().join("deep/er").to_str().unwrap());
+        let own = cold.work_folder().unwrap();
+        let (gone, lives) =
+            (own.with_file_name(format!("{WORK}0")), own.with_file_name(format!("{WORK}1")));
+        for path in [&gone, &lives] {
+            std::fs::create_dir(path).unwrap();
+            std::fs::write(path.join("spilled"), "rows").unwrap();
+        }
+        std::fs::write(own.join("spilled"), "rows").unwrap();
+        assert_eq!(cold.work_folder().unwrap(), own);
+        assert!(!own.join("spilled").exists() && !gone.exists() && lives.join("spilled").exists());
     }
 }

@@ -5,6 +5,7 @@
 //! their pages. It must never change what a table holds.
 
 use std::path::Path;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use freshet_sql::plan::full::Bound;
@@ -16,7 +17,7 @@ use super::kept::Kept;
 use super::options::{Memory, Options};
 use super::table::{Table, TableSpec};
 use super::tables::Tables;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Files of fewer rows stay: they are merged soon.
 const MOVED_ROWS_MIN: usize = if cfg!(test) { 16 } else { 1024 };
@@ -31,7 +32,8 @@ pub struct Room {
     bytes_max: usize,
     cold: Cold,
     kept: Option<Kept>,
-    work: Option<Bound>,
+    work_bytes: usize,
+    work: OnceLock<Option<Bound>>,
     /// Bytes of what is being loaded.
     loaded: AtomicUsize,
 }
@@ -55,14 +57,24 @@ impl Room {
         let bytes_max = usize::try_from(options.resolved()).unwrap_or(usize::MAX);
         let cold = Cold::new(&options.cold_dir);
         // Tables have three quarters of what an epoch's work is given the fourth of.
-        let work = Bound::new((bytes_max / 3).max(WORK_BYTES_MIN), cold.folder());
-        let work = work.inspect_err(|error| tracing::warn!(%error, "full runs have no bound"));
-        Self { bytes_max, cold, kept: None, work: work.ok(), loaded: AtomicUsize::new(0) }
+        let work_bytes = (bytes_max / 3).max(WORK_BYTES_MIN);
+        let work = OnceLock::new();
+        Self { bytes_max, cold, kept: None, work_bytes, work, loaded: AtomicUsize::new(0) }
     }
 
-    /// What full runs of models may hold.
-    pub const fn work(&self) -> Option<&Bound> {
-        self.work.as_ref()
+    /// What a run over so many bytes may hold; none where they are few enough to be held all.
+    pub fn work(&self, bytes: usize) -> Option<&Bound> {
+        if bytes <= self.work_bytes {
+            return None;
+        }
+        let made = || {
+            let folder = self.cold.work_folder()?;
+            Ok::<_, Error>(Bound::new(self.work_bytes, &folder)?)
+        };
+        let bound = self.work.get_or_init(|| {
+            made().inspect_err(|error| tracing::warn!(%error, "full runs have no bound")).ok()
+        });
+        bound.as_ref()
     }
 
     /// The same, with copies of a lake's large files for a quick start, if a folder is named for them.
@@ -111,6 +123,11 @@ impl Table {
     /// Bytes that it holds in memory.
     pub fn heap_bytes(&self) -> usize {
         self.index.heap_bytes() + self.files.values().map(LiveFile::heap_bytes).sum::<usize>()
+    }
+
+    /// Bytes of its rows and indexes, wherever they lie.
+    pub fn all_bytes(&self) -> usize {
+        self.heap_bytes() + self.cold_bytes()
     }
 
     /// Bytes of its rows that lie on disk.

@@ -6,7 +6,7 @@ use std::time::Instant;
 use arrow::array::RecordBatch;
 use freshet_sql::change::ChangeBatch;
 use freshet_sql::maintain::recompute::difference;
-use freshet_sql::plan::full::{Fit, Way};
+use freshet_sql::plan::full::{Bound, Fit, Way};
 
 use super::follow::{self, Followed};
 use super::history::SourceImages;
@@ -16,7 +16,6 @@ use super::tests;
 use super::view::{Changes, View};
 use crate::cores;
 use crate::error::{Error, Result};
-use crate::lake::room::Room;
 use crate::lake::table::Table;
 use crate::lake::tables::Tables;
 
@@ -228,13 +227,12 @@ impl Planned {
         }
         let names = || model.inputs.iter().map(|i| i.name());
         self.fill(tables, names())?;
-        let within = tables.room.as_deref().and_then(Room::work);
-        let made = if cores > 1 && model.maintained.is_wide() {
+        let within = bound(tables, names());
+        let made = if cores > 1 && within.is_none() && model.maintained.is_wide() {
             let way = Way { wide: cores, within };
             cores::wait_wide(self.session.run_whole(&model.query, way))
         } else {
-            let way = Way { wide: 1, within };
-            Ok(self.session.run_whole(&model.query, way).await)
+            Ok(self.session.run_whole(&model.query, Way { wide: 1, within }).await)
         };
         self.empty(tables, names());
         let (fresh, fit) = made??;
@@ -262,12 +260,21 @@ impl Planned {
     }
 }
 
+/// What a run over these relations may hold.
+pub(super) fn bound<'t, 'n>(
+    tables: &'t Tables,
+    names: impl Iterator<Item = &'n str>,
+) -> Option<&'t Bound> {
+    let bytes = names.filter_map(|name| tables.relation(name)).map(Table::all_bytes).sum();
+    tables.room.as_deref()?.work(bytes)
+}
+
 fn tell(model: &PlannedModel, fit: Fit) {
     if fit == Fit::Beyond {
         let model = &model.name;
         tracing::warn!(
             model,
-            "a full run joins more rows than memory.bytes_max leaves memory for, and was made beyond it; \
+            "a full run needs more memory than memory.bytes_max leaves for it, and was made beyond it; \
              raise memory.bytes_max if the machine has more"
         );
     }

@@ -13,11 +13,10 @@ use freshet_sql::rows::RowHasher;
 use super::follow::{self, Followed};
 use super::plan::{Planned, PlannedTest};
 use super::report::{TestReport, Verdict};
-use super::run::{Input, micros};
+use super::run::{Input, bound, micros};
 use super::view::{Changes, View};
 use crate::cores;
 use crate::error::Result;
-use crate::lake::room::Room;
 use crate::lake::tables::Tables;
 
 /// Brings every verdict up to date, side by side; those of tests that read nothing changed stay.
@@ -108,8 +107,7 @@ pub async fn counted(
     } else {
         let names = || test.inputs.iter().map(|i| i.name());
         planned.fill(tables, names())?;
-        let within = tables.room.as_deref().and_then(Room::work);
-        let way = Way { wide: 1, within };
+        let way = Way { wide: 1, within: bound(tables, names()) };
         let rows = planned.session.run_whole(&test.query, way).await;
         planned.empty(tables, names());
         rows?.0

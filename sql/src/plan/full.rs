@@ -1,9 +1,10 @@
-//! Full runs of a query: over everything, in partitions, within a bound of memory.
+//! Full runs of a query: over everything, in partitions, or within a bound of memory.
 //!
-//! Within a bound sorts and groupings of more go to disk by themselves. A hash join can't: its query is
-//! run again without the bound. DataFusion's joins by sorting could, but keep rows whose further
-//! condition is null (55.2), so they are not used. It must never give other rows for want of memory, nor
-//! stop an epoch for it.
+//! A run that could hold more than its bound is made in one partition, where sorts, groupings and windows
+//! go to disk; a hash join can't go there: its query is run without the bound then. Two traps of DataFusion
+//! 55.2 shape this: partitions that spill can wait for each other forever, so several never may; and joins
+//! by sorting, which could spill, keep rows whose further condition is null. It must never give other rows
+//! for want of memory, nor stop an epoch for it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,11 +18,12 @@ use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::collect;
+use datafusion::prelude::SessionConfig;
 
-use super::{Prepared, Session, shared, types};
+use super::{Prepared, Session, own_rules, shared, types};
 use crate::error::{Error, Result};
 
-/// What full runs may hold in memory, all together, and where the rest goes.
+/// What bounded runs may hold in memory, all together, and where the rest goes.
 #[derive(Debug, Clone)]
 pub struct Bound {
     runtime: Arc<RuntimeEnv>,
@@ -32,7 +34,7 @@ pub struct Bound {
 const MERGED_SHARE: usize = 64;
 
 impl Bound {
-    /// So many bytes; files of what does not fit are made in this folder.
+    /// So many bytes; files of what does not fit are made in this folder, which is there.
     pub fn new(bytes: usize, folder: &Path) -> Result<Self> {
         let folders = DiskManagerMode::Directories(vec![folder.to_owned()]);
         let runtime = RuntimeEnvBuilder::new()
@@ -48,7 +50,7 @@ pub struct Way<'b> {
     /// Partitions, each a task of the runtime that runs it; one or none where a query depends on the
     /// order of its rows.
     pub wide: usize,
-    /// What it may hold; without one what it needs.
+    /// What it may hold, in one partition then; without one what it needs.
     pub within: Option<&'b Bound>,
 }
 
@@ -76,42 +78,55 @@ impl Session {
         let conform = |batches: Vec<RecordBatch>| {
             batches.into_iter().map(|b| types::conform(&b, &query.schema)).collect::<Result<_>>()
         };
-        let first = rows_of(&self.state_of(way), &query.optimized).await;
-        match first {
-            Ok(made) => Ok((conform(made)?, Fit::Within)),
-            Err(error) if is_exhausted(&error) => {
-                let freely = self.state_of(Way { within: None, ..way });
-                let made = rows_of(&freely, &query.optimized).await;
-                Ok((conform(made.map_err(run_error)?)?, Fit::Beyond))
-            }
-            // What was refused as parts or in partitions may run as it is; what fails so fails again.
+        if let Some(bound) = way.within
+            && let Ok(made) = rows_of(&self.within(bound), &query.optimized).await
+        {
+            return Ok((conform(made)?, Fit::Within));
+        }
+        let fit = if way.within.is_some() { Fit::Beyond } else { Fit::Within };
+        match rows_of(&self.freely(way.wide), &query.optimized).await {
+            // What was refused as parts, in partitions or by columns may run as it is; what fails so
+            // fails again.
             Err(_) if !cfg!(test) => {
-                let physical = self.physical(&query.optimized).await?;
-                let made = collect(physical, self.task()).await.map_err(run_error)?;
-                Ok((conform(made)?, Fit::Within))
+                let plain = self.plainly();
+                let physical = plain.query_planner().create_physical_plan(&query.optimized, &plain);
+                let made = collect(physical.await.map_err(run_error)?, self.task()).await;
+                Ok((conform(made.map_err(run_error)?)?, fit))
             }
-            Err(error) => Err(run_error(error)),
+            made => Ok((conform(made.map_err(run_error)?)?, fit)),
         }
     }
 
-    fn state_of(&self, way: Way<'_>) -> SessionState {
+    fn freely(&self, wide: usize) -> SessionState {
         let state = self.context.state();
-        if way.wide <= 1 && way.within.is_none() {
+        if wide <= 1 {
             return state;
         }
-        let mut config = state.config().clone().with_target_partitions(way.wide.max(1));
-        if let Some(bound) = way.within {
-            let kept = &mut config.options_mut().execution.sort_spill_reservation_bytes;
-            *kept = (*kept).min(bound.bytes / MERGED_SHARE);
-        }
-        // The catalogs are those that there are.
-        let config = config.with_create_default_catalog_and_schema(false);
-        let mut builder = SessionStateBuilder::new_from_existing(state).with_config(config);
-        if let Some(bound) = way.within {
-            builder = builder.with_runtime_env(bound.runtime.clone());
-        }
-        builder.build()
+        let config = state.config().clone().with_target_partitions(wide);
+        rebuilt(state, config).build()
     }
+
+    /// With DataFusion's own windows, which can go to disk.
+    fn plainly(&self) -> SessionState {
+        let state = self.context.state();
+        let config = state.config().clone();
+        rebuilt(state, config).with_physical_optimizer_rules(own_rules()).build()
+    }
+
+    fn within(&self, bound: &Bound) -> SessionState {
+        let state = self.context.state();
+        let mut config = state.config().clone();
+        let kept = &mut config.options_mut().execution.sort_spill_reservation_bytes;
+        *kept = (*kept).min(bound.bytes / MERGED_SHARE);
+        let builder = rebuilt(state, config).with_physical_optimizer_rules(own_rules());
+        builder.with_runtime_env(bound.runtime.clone()).build()
+    }
+}
+
+fn rebuilt(state: SessionState, config: SessionConfig) -> SessionStateBuilder {
+    // The catalogs are those that there are.
+    let config = config.with_create_default_catalog_and_schema(false);
+    SessionStateBuilder::new_from_existing(state).with_config(config)
 }
 
 /// The rows of an optimized plan; what occurs in it again is run once.
@@ -129,10 +144,6 @@ async fn rows_of(
     }
     let physical = state.query_planner().create_physical_plan(&reading, state).await?;
     collect(physical, state.task_ctx()).await
-}
-
-fn is_exhausted(error: &DataFusionError) -> bool {
-    matches!(error.find_root(), DataFusionError::ResourcesExhausted(_))
 }
 
 fn run_error(error: DataFusionError) -> Error {
@@ -172,13 +183,15 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn what_does_not_fit_gives_the_same_rows() {
         let grouped = "select t, count(*) as c, max(n) as m from r group by t";
-        let joined = "select a.t as t, b.t as u from r a join r b on a.t = b.t where a.n >= 0";
+        let joined = "select a.t as t, b.t as u from r a join r b on a.t = b.t";
+        let placed = "select t, row_number() over (partition by n order by t) as p from r";
         for (sql, wide, bytes, fit) in [
             (grouped, 1, 64 << 20, Fit::Within),
-            (grouped, 2, 4 << 20, Fit::Within),
-            (joined, 2, 64 << 20, Fit::Within),
-            (joined, 2, 3 << 20, Fit::Beyond),
-            (joined, 1, 1 << 20, Fit::Beyond),
+            (grouped, 2, 3 << 20, Fit::Within),
+            (placed, 1, 64 << 20, Fit::Within),
+            (placed, 2, 6 << 20, Fit::Within),
+            (joined, 1, 64 << 20, Fit::Within),
+            (joined, 2, 1 << 20, Fit::Beyond),
         ] {
             let free = made(sql, 1, usize::MAX).await;
             let bounded = made(sql, wide, bytes).await;

@@ -12,8 +12,11 @@ use arrow::error::ArrowError;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::error::Result;
+use datafusion::execution::memory_pool::MemoryLimit;
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
+
+use super::copied::CopiedExec;
 
 type Rows = Arc<Vec<Piece>>;
 
@@ -136,7 +139,8 @@ impl TableProvider for LiveTable {
             None => self.schema.clone(),
         };
         let plan = MemorySourceConfig::try_new_exec(&partitions, schema, None)?;
-        Ok(plan)
+        let limit = session.runtime_env().memory_pool.memory_limit();
+        Ok(if matches!(limit, MemoryLimit::Finite(_)) { Arc::new(CopiedExec(plan)) } else { plan })
     }
 }
 

@@ -5,6 +5,7 @@
 //! `current_timestamp` is the epoch's time.
 
 pub mod clock;
+mod copied;
 pub mod failure;
 pub mod full;
 mod inline;
@@ -221,13 +222,19 @@ impl Session {
     }
 }
 
-/// DataFusion's defaults without the rule that answers `count(..) filter (where ..)` from row counts,
-/// and with windows by whole columns.
-fn state(config: SessionConfig) -> SessionState {
+/// A rule of the physical optimizer.
+type Rule = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
+
+/// DataFusion's without the one that answers `count(..) filter (where ..)` from row counts.
+fn own_rules() -> Vec<Rule> {
     let rules = PhysicalOptimizer::new().rules;
-    let rules = rules.into_iter().filter(|rule| rule.name() != "aggregate_statistics");
-    let windows: Arc<dyn PhysicalOptimizerRule + Send + Sync> = Arc::new(windows::ColumnarWindows);
-    let rules = std::iter::once(windows).chain(rules);
+    rules.into_iter().filter(|rule| rule.name() != "aggregate_statistics").collect()
+}
+
+/// The same with windows by whole columns.
+fn state(config: SessionConfig) -> SessionState {
+    let windows: Rule = Arc::new(windows::ColumnarWindows);
+    let rules = std::iter::once(windows).chain(own_rules());
     SessionStateBuilder::new()
         .with_config(config)
         .with_default_features()

@@ -64,11 +64,12 @@ pub async fn run(options: &Drain, config: impl Fn() -> Result<Config>) -> Result
         None => bank_project::sources()?,
     };
     let bench = Bench { options, brokers: &brokers, lake, project };
-    let mut known = 0;
+    let mut known = [0; 2];
     if options.events > 0 {
         let mut life = Life::begin(&brokers, options).await?;
         if options.models.is_some() {
-            known = bench.drain(0).await?.events;
+            let built = bench.drain(known).await?;
+            known = [built.events, built.dead_letters];
         }
         life.fill(options.events)?;
     }
@@ -91,8 +92,8 @@ struct Bench<'b> {
 }
 
 impl Bench<'_> {
-    /// Takes in all that the topics hold beyond the `known` events of the lake.
-    async fn drain(&self, known: u64) -> Result<Measured> {
+    /// Takes in all that the topics hold beyond the `known` events and dead letters of the lake.
+    async fn drain(&self, known: [u64; 2]) -> Result<Measured> {
         let mut measured = Measured::default();
         let before = shares::nanos();
         let started = Instant::now();
@@ -123,8 +124,8 @@ impl Bench<'_> {
                 .with_hint("fill them with --events N")
         })?;
         pipeline.close().await?;
-        measured.events = decision.totals.events - known;
-        measured.dead_letters = decision.totals.dead_letters;
+        measured.events = decision.totals.events - known[0];
+        measured.dead_letters = decision.totals.dead_letters - known[1];
         measured.peak_bytes = memory::peak_bytes();
         measured.share_nanos = shares::nanos().iter().zip(before).map(|(n, b)| n - b).collect();
         Ok(measured)
@@ -147,6 +148,8 @@ impl Bench<'_> {
         epoch: epoch::options::Options,
         source: &'l OpenSource<'l>,
     ) -> Result<Line<'l>> {
+        let waiting =
+            KafkaOptions::at(self.brokers).queue_bytes_max + epoch.buffer_bytes_max as u64;
         Ok(Line {
             project: &self.project,
             settings: Settings {
@@ -154,7 +157,7 @@ impl Bench<'_> {
                 envelope: envelope::options::Options::default(),
                 proof: crate::transform::options::ProofOptions { share_percent: 0 },
                 checkpoint: checkpoint::options::Options::default(),
-                memory: crate::lake::options::Memory::default(),
+                memory: crate::lake::options::Memory::default().for_tables(waiting),
                 clock: Arc::new(SystemClock),
             },
             epoch,

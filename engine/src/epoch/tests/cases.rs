@@ -97,3 +97,34 @@ fn contents_that_wait_may_lie_elsewhere_and_nothing_of_an_epoch_changes() {
     assert_eq!((none, moves), (0, 2 * 900), "each record moves once, its key and its value");
     assert!(plain == moved);
 }
+
+/// One whole transaction, and one of which a partition that lags still holds a row.
+fn lagging(rows: usize) -> Logs {
+    let mut logs = Logs::new();
+    for (id, rows) in [(7, 2), (8, rows)] {
+        append(&mut logs, "bank.transaction", 0, begin(id));
+        for place in 0..rows {
+            let row = change(TABLES[0], id, place as u64 + 1, place);
+            append(&mut logs, "bank.public.customers", 0, Parsed::Change(Box::new(row)));
+        }
+        let missing = u64::from(id == 8);
+        let counts = [(TABLES[0], rows as u64), (TABLES[1], missing)];
+        append(&mut logs, "bank.transaction", 0, end(id, &counts));
+    }
+    logs
+}
+
+#[test]
+fn in_a_backlog_little_waits_longer_for_what_lags_and_not_forever() {
+    // Each record counts as a hundred bytes.
+    let options = Options { bytes_max: 10_000, ..Options::default() };
+    for (rows, held_ms, cut_ms) in [(10, 999, 1_000), (200, 3_999, 4_000)] {
+        let mut cutter = Cutter::new(options.clone(), topics());
+        cutter.add_partition(&Arc::from("bank.public.accounts"), 0, 0);
+        for item in lagging(rows).values().flatten() {
+            cutter.push(item.clone(), 0);
+        }
+        assert!(cutter.cut(held_ms, Force::No).is_none(), "{rows} rows wait");
+        assert_eq!(cutter.cut(cut_ms, Force::No).map(|epoch| epoch.rows), Some(2));
+    }
+}

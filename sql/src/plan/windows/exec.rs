@@ -9,14 +9,15 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use datafusion::common::Statistics;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::TaskContext;
-use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{
     CardinalityEffect, ChildrenPropertiesMode, EmissionType, ReplaceChildrenOptions,
 };
+use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::windows::WindowAggExec;
 use datafusion::physical_plan::{
@@ -56,11 +57,11 @@ impl ColumnarWindowExec {
         Ok(Self { like: Arc::new(like), calls, properties: Arc::new(properties) })
     }
 
-    fn over(&self, like: &Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    fn over(&self, like: &Arc<dyn ExecutionPlan>) -> Result<Self> {
         let like = like.downcast_ref::<WindowAggExec>().ok_or_else(|| {
             DataFusionError::Internal(format!("not a {}", type_name::<WindowAggExec>()))
         })?;
-        Ok(Arc::new(Self::with(like.clone(), self.calls.clone())?))
+        Self::with(like.clone(), self.calls.clone())
     }
 }
 
@@ -136,7 +137,10 @@ impl ExecutionPlan for ColumnarWindowExec {
         children: Vec<Arc<dyn ExecutionPlan>>,
         options: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.over(&Arc::clone(&self.like).replace_children(children, options)?)
+        let keeps = matches!(options.children_properties, ChildrenPropertiesMode::Keep);
+        let over = self.over(&Arc::clone(&self.like).replace_children(children, options)?)?;
+        let properties = if keeps { self.properties.clone() } else { over.properties };
+        Ok(Arc::new(Self { properties, ..over }))
     }
 
     fn with_new_children(
@@ -152,14 +156,11 @@ impl ExecutionPlan for ColumnarWindowExec {
         partition: usize,
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
-        let mut input = self.like.input().execute(partition, context.clone())?;
+        let mut input = self.like.input().execute(partition, context)?;
         let (calls, schema) = (self.calls.clone(), self.schema());
         let made = async move {
-            let consumer = MemoryConsumer::new("ColumnarWindowExec");
-            let reservation = consumer.register(context.memory_pool());
             let mut batches = Vec::new();
             while let Some(batch) = input.try_next().await? {
-                reservation.try_grow(batch.get_array_memory_size())?;
                 batches.push(batch);
             }
             // Of no rows there is nothing to say.
@@ -167,14 +168,22 @@ impl ExecutionPlan for ColumnarWindowExec {
             if !batches.is_empty() {
                 batches = with_calls(&calls, batches, &schema)?;
             }
-            let handed = batches.into_iter().map(move |batch| {
-                let _held = &reservation;
-                Ok(batch)
-            });
-            Ok::<_, DataFusionError>(stream::iter(handed))
+            Ok::<_, DataFusionError>(stream::iter(batches.into_iter().map(Ok)))
         };
         let rows = stream::once(made).try_flatten();
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), Box::pin(rows))))
+    }
+
+    fn child_stats_requests(&self, partition: Option<usize>) -> Vec<ChildStats> {
+        self.like.child_stats_requests(partition)
+    }
+
+    fn statistics_from_inputs(
+        &self,
+        inputs: &[Arc<Statistics>],
+        args: &StatisticsArgs,
+    ) -> Result<Arc<Statistics>> {
+        self.like.statistics_from_inputs(inputs, args)
     }
 
     fn cardinality_effect(&self) -> CardinalityEffect {
