@@ -254,16 +254,20 @@ impl Cutter {
         let Some(oldest) = runs.chain(ends).min() else { return force == Force::Yes };
         let rows: usize = self.partitions.iter().map(|partition| partition.rows).sum();
         let quiet = self.loading.is_done() && rows == 0;
-        let lags = || self.waited_for().iter().any(|at| !self.partitions[*at].at_end());
-        let behind = self.buffered_bytes() >= self.options.bytes_max && lags();
-        let ages = if quiet { QUIET_AGES } else { 1 }.max(if behind { BACKLOG_AGES } else { 1 });
-        let age = self.options.age_ms().saturating_mul(ages);
+        let age = self.options.age_ms().saturating_mul(if quiet { QUIET_AGES } else { 1 });
+        let waited = now_ms.saturating_sub(oldest.max(self.last_cut_ms));
+        let old = waited >= age
+            && (quiet || waited >= age.saturating_mul(BACKLOG_AGES) || !self.is_behind());
         // A full buffer alone is no reason to cut what little is whole, as long as what is read on
         // makes more of it whole: an epoch's own bounds cut that soon.
         let full = self.buffered_bytes() >= self.options.buffer_bytes_max;
-        force == Force::Yes
-            || now_ms.saturating_sub(oldest.max(self.last_cut_ms)) >= age
-            || full && self.waiting().is_empty()
+        force == Force::Yes || old || full && self.waiting().is_empty()
+    }
+
+    /// Whether more waits than an epoch holds, for partitions that are not read to their end.
+    fn is_behind(&self) -> bool {
+        self.buffered_bytes() >= self.options.bytes_max
+            && self.waited_for().iter().any(|at| !self.partitions[*at].at_end())
     }
 }
 

@@ -1,7 +1,7 @@
 //! What epochs of `freshet bench epoch` wrote, read from their log entries.
 //!
 //! Rows, files and vectors of tables by key; raw events are counted apart, and so is what merges wrote
-//! anew. It must never count a file again whose vector alone is new.
+//! anew: a file that an earlier epoch began. It must never count a file again whose vector alone is new.
 
 use std::collections::BTreeSet;
 
@@ -55,6 +55,12 @@ struct Stats {
     num_records: u64,
 }
 
+/// The epoch that a file's name tells.
+fn begun(path: &str) -> Option<u64> {
+    let name = path.rsplit('/').next()?.strip_prefix("part-")?;
+    name.split('-').next()?.parse().ok()
+}
+
 impl Written {
     pub(super) fn note(&mut self, decision: &Decision) {
         for entry in &decision.entries {
@@ -68,19 +74,20 @@ impl Written {
                     self.vector_bytes += vector.size_in_bytes;
                 }
                 if !known.contains(add.path.as_str()) {
-                    self.file(add, entry.table.starts_with("raw/"));
+                    let merged = !add.data_change || begun(&add.path) != Some(decision.epoch);
+                    self.file(add, merged, entry.table.starts_with("raw/"));
                 }
             }
         }
     }
 
-    fn file(&mut self, add: &Add, raw: bool) {
+    fn file(&mut self, add: &Add, merged: bool, raw: bool) {
         let stats = add.stats.as_deref().and_then(|text| serde_json::from_str::<Stats>(text).ok());
         let rows = stats.map_or(0, |stats| stats.num_records);
-        let (sum, bytes) = match (add.data_change, raw) {
-            (false, _) => (&mut self.merged_rows, &mut self.merged_bytes),
-            (true, true) => (&mut self.raw_rows, &mut self.raw_bytes),
-            (true, false) => (&mut self.rows, &mut self.file_bytes),
+        let (sum, bytes) = match (merged, raw) {
+            (true, _) => (&mut self.merged_rows, &mut self.merged_bytes),
+            (false, true) => (&mut self.raw_rows, &mut self.raw_bytes),
+            (false, false) => (&mut self.rows, &mut self.file_bytes),
         };
         *sum += rows;
         *bytes += add.size;
@@ -116,5 +123,17 @@ impl Written {
             "vectors": each(self.vectors),
             "vector_bytes": each(self.vector_bytes),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lake::table::file_name;
+
+    #[test]
+    fn a_file_tells_its_epoch() {
+        assert_eq!(begun(&format!("date=2026-01-02/{}", file_name(42))), Some(42));
+        assert_eq!(begun("other.parquet"), None);
     }
 }
