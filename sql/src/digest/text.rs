@@ -237,50 +237,5 @@ fn push_escaped(text: &mut Vec<u8>, cell: &str) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::Arc;
-
-    fn text_of(column: ArrayRef, row: usize) -> String {
-        let batch = RecordBatch::try_from_iter([("c", column)]).unwrap();
-        super::super::row_texts(&batch, &[0]).unwrap().swap_remove(row)
-    }
-
-    #[test]
-    fn times_are_written_as_the_formatter_does() {
-        let options = FormatOptions::new().with_timestamp_format(Some(TIMESTAMP));
-        let mut at = -62_135_596_800_000_000_i64;
-        while at < 253_402_300_800_000_000 {
-            let column = TimestampMicrosecondArray::from(vec![at]);
-            let formatter = ArrayFormatter::try_new(&column, &options).unwrap();
-            let mut text = Vec::new();
-            assert!(push_time(&mut text, at));
-            assert_eq!(String::from_utf8(text).unwrap(), formatter.value(0).to_string());
-            at += 86_400_000_000 * 13 + 3_723_004_005;
-        }
-        assert!(!push_time(&mut Vec::new(), i64::MAX) && !push_time(&mut Vec::new(), i64::MIN));
-    }
-
-    #[test]
-    fn numbers_are_written_as_the_formatter_does() {
-        let most = 10_i128.pow(38) - 1;
-        let near = (0..38).flat_map(|n| [-1, 0, 1].map(|off| 10_i128.pow(n) + off));
-        let big = [most, most / 7, i128::from(u64::MAX), i128::from(u64::MAX) + 1, 0];
-        let all: Vec<i128> = near.chain(big).flat_map(|n| [n, -n]).collect();
-        for scale in [0, 1, 2, 9, 37, 38] {
-            let column = Decimal128Array::from(all.clone());
-            let column = column.with_precision_and_scale(38, scale).unwrap();
-            let formatter = ArrayFormatter::try_new(&column, &FormatOptions::new()).unwrap();
-            let texts: ArrayRef = Arc::new(column.clone());
-            let batch = RecordBatch::try_from_iter([("c", texts)]).unwrap();
-            let texts = crate::digest::row_texts(&batch, &[0]).unwrap();
-            for (row, units) in all.iter().enumerate() {
-                assert_eq!(texts[row], formatter.value(row).to_string(), "{units} {scale}");
-            }
-        }
-        for number in [0, 7, -7, 10, i64::MAX, i64::MIN] {
-            let column: ArrayRef = Arc::new(Int64Array::from(vec![number]));
-            assert_eq!(text_of(column, 0), number.to_string());
-        }
-    }
-}
+#[path = "text_tests.rs"]
+mod tests;

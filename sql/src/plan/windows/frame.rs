@@ -7,16 +7,15 @@ use std::sync::Arc;
 use arrow::array::{
     Array, ArrayRef, AsArray, DynComparator, Int64Array, RecordBatch, UInt32Array, make_comparator,
 };
-use arrow::compute::{concat, take};
+use arrow::compute::take;
 use arrow::datatypes::{DataType, Int64Type, SchemaRef};
-use arrow::row::{RowConverter, SortField};
 use datafusion::common::ScalarValue;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{WindowFrame, WindowFrameBound, WindowFrameUnits};
 use datafusion::physical_expr::{PhysicalExpr, PhysicalSortExpr};
-use hashbrown::HashMap;
 
 use super::call::Call;
+use super::groups::{grouped, whole_column};
 
 /// One end of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -227,45 +226,4 @@ impl Places {
             DataFusionError::Internal("a range over something else than a number".to_owned())
         })
     }
-}
-
-fn whole_column(column: &Arc<dyn PhysicalExpr>, batches: &[RecordBatch]) -> Result<ArrayRef> {
-    let parts = batches.iter().map(|batch| column.evaluate(batch)?.into_array(batch.num_rows()));
-    let parts: Vec<ArrayRef> = parts.collect::<Result<_>>()?;
-    let parts: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
-    Ok(concat(&parts)?)
-}
-
-/// The numbers of rows that are alike in these columns beside each other, and where each group lies.
-fn grouped(by: &[ArrayRef], count: u32) -> Result<(Vec<u32>, Vec<Range<usize>>)> {
-    if by.is_empty() || count == 0 {
-        let all = (count > 0).then_some(0..count as usize);
-        return Ok(((0..count).collect(), all.into_iter().collect()));
-    }
-    let fields = by.iter().map(|column| SortField::new(column.data_type().clone()));
-    let keys = RowConverter::new(fields.collect())?.convert_columns(by)?;
-    let mut known: HashMap<&[u8], usize> = HashMap::new();
-    let mut sizes: Vec<usize> = Vec::new();
-    let mut groups = Vec::with_capacity(count as usize);
-    for key in &keys {
-        let group = *known.entry(key.data()).or_insert(sizes.len());
-        if group == sizes.len() {
-            sizes.push(0);
-        }
-        sizes[group] += 1;
-        groups.push(group);
-    }
-    let mut from = 0;
-    let ranges = sizes.into_iter().map(|size| {
-        from += size;
-        from - size..from
-    });
-    let ranges: Vec<Range<usize>> = ranges.collect();
-    let mut next: Vec<usize> = ranges.iter().map(|range| range.start).collect();
-    let mut rows = vec![0; count as usize];
-    for (row, group) in (0..).zip(groups) {
-        rows[next[group]] = row;
-        next[group] += 1;
-    }
-    Ok((rows, ranges))
 }

@@ -9,6 +9,7 @@
 mod call;
 mod exec;
 mod frame;
+mod groups;
 #[cfg(test)]
 mod tests;
 
