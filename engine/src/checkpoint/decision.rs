@@ -48,6 +48,9 @@ pub struct Decision {
     pub tests: Vec<TestReport>,
     /// Files of the change log.
     pub changes: Vec<String>,
+    /// Marts that it made from nothing, without a file of the change log.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub from_nothing: Vec<String>,
     /// Counted so far, over all epochs.
     pub totals: Totals,
     /// What the writer held in memory, and what it had no room for.

@@ -1,7 +1,8 @@
 //! The change log: each mart's change of each epoch, beside the table.
 //!
 //! Publishing, proofs and subscribers read it instead of comparing tables. A file is named by the
-//! decision of its epoch; one that no decision names does not exist.
+//! decision of its epoch; one that no decision names does not exist. A large mart that an epoch made
+//! from nothing has none: it would be the table once more, and the decision names the mart instead.
 
 use std::sync::Arc;
 
@@ -16,6 +17,15 @@ use super::parquet::{Effort, decode, encode};
 use super::stage::Upload;
 use super::store::Store;
 use crate::error::Result;
+
+/// A change of fewer rows is written however it came about.
+const FROM_NOTHING_ROWS_MIN: usize = 65_536;
+
+/// Whether a change is the whole of a large table, which has so many rows with it.
+pub fn is_from_nothing(change: &ChangeBatch, rows: usize) -> bool {
+    let added = change.added.num_rows();
+    added >= FROM_NOTHING_ROWS_MIN && added == rows && change.removed.num_rows() == 0
+}
 
 /// The file that holds this change: the model's columns and `_weight`.
 pub fn file(layer: &str, model: &str, epoch: u64, change: &ChangeBatch) -> Result<Upload> {

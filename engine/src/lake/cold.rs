@@ -75,7 +75,7 @@ impl Cold {
     ) -> Result<RecordBatch> {
         if let Some(home) = home
             && !home.lacks(of)
-            && let Some(copy) = home.find(of, rows.num_rows(), |_| false)
+            && let Some(copy) = home.find(of, |found| found == rows.num_rows(), |_| false)
         {
             return Ok(copy.rows);
         }

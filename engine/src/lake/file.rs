@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow::array::{BooleanArray, RecordBatch};
+use arrow::array::{BooleanArray, BooleanBufferBuilder, RecordBatch};
 use arrow::compute::filter_record_batch;
 use bytes::Bytes;
 use deltalake::kernel::DeletionVectorDescriptor;
@@ -195,11 +195,10 @@ pub(super) fn living(rows: &RecordBatch, gone: &RoaringBitmap) -> impl Iterator<
 }
 
 fn live_mask(rows: usize, gone: &RoaringBitmap) -> BooleanArray {
-    let mut mask = vec![true; rows];
-    for row in gone {
-        if let Some(flag) = mask.get_mut(row as usize) {
-            *flag = false;
-        }
+    let mut mask = BooleanBufferBuilder::new(rows);
+    mask.append_n(rows, true);
+    for row in gone.iter().map(|row| row as usize).take_while(|row| *row < rows) {
+        mask.set_bit(row, false);
     }
-    mask.into()
+    mask.finish().into()
 }

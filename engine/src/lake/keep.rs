@@ -123,12 +123,13 @@ impl Kept {
         fits: impl Fn(usize) -> bool,
     ) -> Option<LiveFile> {
         let home = self.home(&spec.path, &entry.path)?;
-        let rows = home.find(&Of::Rows, entry.rows, &fits)?;
+        let rows = home.find(&Of::Rows, |rows| rows == entry.rows, &fits)?;
         if rows.rows.schema().fields() != spec.schema.fields() {
             return None;
         }
         let mut file = LiveFile::found(entry.path.clone(), rows);
-        let index = home.find(&Of::Identities(spec.identity.clone()), entry.rows, &fits);
+        let index =
+            home.find(&Of::Identities(spec.identity.clone()), |rows| rows == entry.rows, &fits);
         let index = index.and_then(|found| KeyIndex::from_rows(&found.rows, found.mapped));
         file.identities = index.map(Arc::new);
         file.settle_at(Some(home));

@@ -168,12 +168,17 @@ impl Home {
         Ok(())
     }
 
-    /// The whole copy of this, if there is one of so many rows: in memory where its bytes fit, else
+    /// The whole copy of this, if there is one of as many rows as it must have: in memory where its bytes fit, else
     /// mapped.
-    pub fn find(&self, of: &Of, rows: usize, fits: impl FnOnce(usize) -> bool) -> Option<Found> {
+    pub fn find(
+        &self,
+        of: &Of,
+        is_whole: impl FnOnce(usize) -> bool,
+        fits: impl FnOnce(usize) -> bool,
+    ) -> Option<Found> {
         let path = self.folder.join(of.file());
         let found = File::open(&path).ok().and_then(|file| match read(&file, fits) {
-            Ok(found) if found.rows.num_rows() == rows => Some(found),
+            Ok(found) if is_whole(found.rows.num_rows()) => Some(found),
             Ok(_) => None,
             Err(why) => {
                 tracing::warn!(path = %path.display(), %why, "a local copy is broken: it is deleted");

@@ -31,24 +31,24 @@ impl KeyIndexes {
         self.home = home;
     }
 
-    /// The index of this name over so many rows; if it was not asked for before it is read from its
-    /// copy, or built.
+    /// The index of this name over as many rows as fit; if it was not asked for before it is read from
+    /// its copy, or built.
     pub(super) fn get(
         &self,
-        (name, rows): (&Arc<str>, usize),
+        (name, fits): (&Arc<str>, &dyn Fn(usize) -> bool),
         build: impl FnOnce() -> freshet_sql::error::Result<KeyIndex>,
     ) -> freshet_sql::error::Result<Arc<KeyIndex>> {
         let mut known = self.known();
         if let Some(index) = known.get(name) {
             return Ok(index.clone());
         }
-        let index = Arc::new(self.copy(name, rows).map_or_else(build, Ok)?);
+        let index = Arc::new(self.copy(name, fits).map_or_else(build, Ok)?);
         known.insert(name.clone(), index.clone());
         Ok(index)
     }
 
-    fn copy(&self, name: &Arc<str>, rows: usize) -> Option<KeyIndex> {
-        let found = self.home.as_ref()?.find(&Of::Key(name.clone()), rows, |_| true)?;
+    fn copy(&self, name: &Arc<str>, fits: &dyn Fn(usize) -> bool) -> Option<KeyIndex> {
+        let found = self.home.as_ref()?.find(&Of::Key(name.clone()), fits, |_| true)?;
         KeyIndex::from_rows(&found.rows, found.mapped)
     }
 

@@ -37,9 +37,9 @@ const PER_BUCKET: usize = 4;
 pub(super) const LEFT_BEHIND: u32 = u32::MAX;
 
 impl KeyIndex {
-    /// Of a file's rows, gone ones too.
+    /// Of the rows of a file that are found by this key, gone ones too.
     pub fn new(by: &KeyExprs, rows: &RecordBatch) -> freshet_sql::error::Result<Self> {
-        Ok(Self::unordered(by.hashes(rows)?.into_iter().zip(0..).collect()))
+        Ok(Self::unordered(by.entries(rows)?))
     }
 
     /// Of a file's rows, ordered within each key.

@@ -3,6 +3,8 @@
 //! What an epoch adds lies in files of its own and what it removes is in its change, so that both
 //! moments are there at once without a copy. It must never show anything between them.
 
+use std::sync::Arc;
+
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::compute::interleave_record_batch;
 use freshet_sql::change::ChangeBatch;
@@ -59,13 +61,32 @@ impl Stored for Moment<'_> {
         columns: &[usize],
         when: When,
     ) -> freshet_sql::error::Result<Vec<RecordBatch>> {
-        let mut hashes: Vec<u64> = keys.hashes().collect();
-        hashes.sort_unstable();
+        let hashes = sorted(keys);
         let found = self.find(when, |file| {
-            let by = file
-                .keys
-                .get((&index.name, file.rows.num_rows()), || KeyIndex::new(index, &file.rows))?;
+            let by = file.index(index)?;
             Ok(hashes.iter().flat_map(|hash| by.rows(*hash)).copied().collect())
+        })?;
+        let kept = |removed: &RecordBatch| index.keep(removed, keys);
+        self.taken(&found, columns, when, kept)
+    }
+
+    fn some_with_keys(
+        &self,
+        index: &KeyExprs,
+        keys: &KeySet,
+        columns: &[usize],
+        when: When,
+    ) -> freshet_sql::error::Result<Vec<RecordBatch>> {
+        let mut wanted = sorted(keys);
+        let found = self.find(when, |file| {
+            let (by, mut rows) = (file.index(index)?, Vec::new());
+            wanted.retain(|hash| {
+                let living = |row: &&u32| !file.gone.contains(**row);
+                let first = by.rows(*hash).iter().find(living);
+                rows.extend(first);
+                first.is_none()
+            });
+            Ok(rows)
         })?;
         let kept = |removed: &RecordBatch| index.keep(removed, keys);
         self.taken(&found, columns, when, kept)
@@ -79,9 +100,7 @@ impl Stored for Moment<'_> {
         when: When,
     ) -> freshet_sql::error::Result<Vec<RecordBatch>> {
         let found = self.find(when, |file| {
-            let by = file.keys.get((&index.name, file.rows.num_rows()), || {
-                KeyIndex::ordered(index, &file.rows)
-            })?;
+            let by = file.ranges(index)?;
             let mut rows = Vec::new();
             for (hash, list) in ranges.iter() {
                 for interval in list {
@@ -95,12 +114,32 @@ impl Stored for Moment<'_> {
     }
 }
 
+/// The hashes of keys, in order.
+fn sorted(keys: &KeySet) -> Vec<u64> {
+    let mut hashes: Vec<u64> = keys.hashes().collect();
+    hashes.sort_unstable();
+    hashes
+}
+
+impl LiveFile {
+    fn index(&self, by: &KeyExprs) -> freshet_sql::error::Result<Arc<KeyIndex>> {
+        let rows = self.rows.num_rows();
+        let fits = |found: usize| found == rows || (found < rows && by.is_of_some());
+        self.keys.get((&by.name, &fits), || KeyIndex::new(by, &self.rows))
+    }
+
+    fn ranges(&self, by: &RangeKey) -> freshet_sql::error::Result<Arc<KeyIndex>> {
+        let fits = |found: usize| found == self.rows.num_rows();
+        self.keys.get((&by.name, &fits), || KeyIndex::ordered(by, &self.rows))
+    }
+}
+
 impl Moment<'_> {
     /// The living rows that a file's index gives, file by file.
     fn find(
         &self,
         when: When,
-        rows: impl Fn(&LiveFile) -> freshet_sql::error::Result<Vec<u32>>,
+        mut rows: impl FnMut(&LiveFile) -> freshet_sql::error::Result<Vec<u32>>,
     ) -> freshet_sql::error::Result<Vec<Place>> {
         let mut found = Vec::new();
         for (number, file) in &self.table.files {
@@ -164,12 +203,12 @@ impl Table {
         }
         if columns.is_empty() {
             let options = RecordBatchOptions::new().with_row_count(Some(places.len()));
-            let schema = std::sync::Arc::new(arrow::datatypes::Schema::empty());
+            let schema = Arc::new(arrow::datatypes::Schema::empty());
             return Ok(RecordBatch::try_new_with_options(schema, Vec::new(), &options)?);
         }
         if places.is_empty() {
             let schema = self.spec.schema.project(columns)?;
-            return Ok(RecordBatch::new_empty(std::sync::Arc::new(schema)));
+            return Ok(RecordBatch::new_empty(Arc::new(schema)));
         }
         let indices: Vec<(usize, usize)> = places
             .iter()

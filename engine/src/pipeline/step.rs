@@ -23,6 +23,7 @@ use crate::failpoint;
 use crate::lake::commit::Stamp;
 use crate::lake::current::{Resolved, resolve};
 use crate::lake::dead::{self, DeadLetter};
+use crate::lake::table::Table;
 use crate::lake::tables::upload;
 use crate::lake::{append::AppendTable, changelog, layout, raw};
 use crate::source::record::Record;
@@ -244,7 +245,11 @@ impl Pipeline {
         let (entries, mut uploads) = self.tables.stage(stamp)?;
         let marts = self.planned.models.iter().filter(|m| m.layer == layout::MARTS);
         let changed = marts.filter_map(|m| Some((m, output.changes.get(&m.name)?)));
-        let files = cores::run(changed.collect(), |(model, change)| {
+        let rows = |name: &str| self.tables.models.get(name).map_or(0, Table::rows);
+        let (whole, changed): (Vec<_>, Vec<_>) =
+            changed.partition(|(m, change)| changelog::is_from_nothing(change, rows(&m.name)));
+        let from_nothing = whole.into_iter().map(|(model, _)| model.name.clone()).collect();
+        let files = cores::run(changed, |(model, change)| {
             changelog::file(&model.layer, &model.name, input.epoch, change)
         })?;
         let changes = files.iter().map(|file| file.path.clone()).collect();
@@ -275,6 +280,7 @@ impl Pipeline {
             models: output.models,
             tests: output.tests,
             changes,
+            from_nothing,
             totals: self.totals,
             held: self.tables.held(),
         })

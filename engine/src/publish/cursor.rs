@@ -233,6 +233,9 @@ pub async fn waiting(
             };
             let mut changes = BTreeMap::new();
             for contract in contracts {
+                if decision.from_nothing.contains(&contract.model) {
+                    pending.send_whole(&contract.model, "it was made from nothing");
+                }
                 let path = layout::changes(layout::MARTS, &contract.model, number);
                 if decision.changes.contains(&path) {
                     match changelog::read(store, &path, &contract.schema).await? {

@@ -40,7 +40,9 @@ pub async fn follow(
     Ok(fold(&snapshot.spec, &versions, &rows, &events)?)
 }
 
-/// At least the stored versions of these keys.
+/// What a fold needs of the stored versions of these keys: the open ones, since no time of a key comes
+/// before the last one's start, and all of keys that have none. History that was taken over may have
+/// any times: then all.
 fn versions_by_key(
     snapshot: &PlannedSnapshot,
     stored: &dyn Stored,
@@ -48,7 +50,13 @@ fn versions_by_key(
 ) -> Result<Vec<RecordBatch>> {
     let keys = snapshot.key_alone.set([keys])?;
     let every: Vec<usize> = (0..snapshot.spec.schema().fields().len()).collect();
-    Ok(stored.with_keys(&snapshot.key, &keys, &every, When::After)?)
+    if !snapshot.imported.is_empty() {
+        return Ok(stored.with_keys(&snapshot.key, &keys, &every, When::After)?);
+    }
+    let mut found = stored.with_keys(&snapshot.key_of_open, &keys, &every, When::After)?;
+    let closed = keys.without(&snapshot.key.set(&found)?)?;
+    found.extend(stored.with_keys(&snapshot.key, &closed, &every, When::After)?);
+    Ok(found)
 }
 
 /// A snapshot that can't follow images, from the change of its query: one version an epoch at most.

@@ -74,6 +74,8 @@ pub struct PlannedSnapshot {
     pub spec: SnapshotSpec,
     /// Its unique key, over versions.
     pub key: KeyExprs,
+    /// The same, over those that have not ended.
+    pub key_of_open: KeyExprs,
     /// The same over the key's columns alone.
     pub key_alone: KeyExprs,
     /// The query over images, or why there is none.
@@ -317,10 +319,14 @@ impl Planner<'_> {
             }),
         };
         let key = self.session.key(&spec.schema(), &spec.unique_key).map_err(here)?;
+        let end = spec.schema().index_of(&spec.names.valid_to).unwrap_or_default();
+        let open = self.session.key_of_open(&spec.schema(), &spec.unique_key, end);
+        let key_of_open = open.map_err(here)?;
         let alone = spec.key_schema();
         let every: Vec<usize> = (0..alone.fields().len()).collect();
         let key_alone = self.session.key(&alone, &every).map_err(here)?;
-        Ok(PlannedSnapshot { spec, key, key_alone, images, imported: Vec::new() })
+        let imported = Vec::new();
+        Ok(PlannedSnapshot { spec, key, key_of_open, key_alone, images, imported })
     }
 }
 

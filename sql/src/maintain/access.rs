@@ -6,6 +6,7 @@
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, JoinType};
 use datafusion::execution::context::SessionState;
+use datafusion::logical_expr::utils::{conjunction, split_conjunction};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use super::keys::KeyExprs;
@@ -40,7 +41,10 @@ impl Finder<'_> {
                 let check = KeyExprs::new(self.state, key, &made.schema)?;
                 Ok(Access::Everything { node, check, why: Construct::Other })
             }
-            Op::Filter { input, .. } => self.through(node, *input, key, Some(key.to_vec())),
+            Op::Filter { input, .. } => {
+                let found = self.through(node, *input, key, Some(key.to_vec()))?;
+                self.narrowed(node, found)
+            }
             Op::Timed(op) => self.through(node, op.input, key, Some(key.to_vec())),
             Op::Rename { input } => {
                 self.through(node, *input, key, self.renamed(node, *input, key))
@@ -100,6 +104,30 @@ impl Finder<'_> {
             }
             None => self.everything(node, key, Construct::DerivedKey),
         }
+    }
+
+    /// A filter's rows by an index of these alone, where it asks for the little that is open or
+    /// current of what grows with history.
+    fn narrowed(&self, node: usize, found: Access) -> Result<Access> {
+        let (Access::Through { input, .. }, LogicalPlan::Filter(filter)) =
+            (&found, &self.plans[node])
+        else {
+            return Ok(found);
+        };
+        let Access::Index { node: scan, index } = input.as_ref() else { return Ok(found) };
+        let Op::Scan { whole, .. } = &self.nodes[*scan].op else { return Ok(found) };
+        let parts = split_conjunction(&filter.predicate).into_iter();
+        let Some(only) = conjunction(parts.filter(|p| is_of_current(p)).cloned()) else {
+            return Ok(found);
+        };
+        let only = if super::mutated("access: a filter's index has the other rows") {
+            Expr::Not(Box::new(only))
+        } else {
+            only
+        };
+        let index = index.of_rows(self.state, &only, whole)?;
+        let input = Box::new(Access::Index { node: *scan, index });
+        Ok(Access::Through { node, input })
     }
 
     /// The key in the input's names: columns correspond by position.
@@ -192,6 +220,17 @@ const fn preferred(kind: JoinType) -> &'static [Side] {
 /// Whether a join gives rows that have nulls in place of this side's columns.
 pub(super) const fn pads(kind: JoinType, side: Side) -> bool {
     matches!((kind, side), (JoinType::Left, Side::Right) | (JoinType::Right, Side::Left))
+}
+
+/// Whether a condition is one by which current rows are told from history: a flag, or no end yet.
+fn is_of_current(condition: &Expr) -> bool {
+    match condition {
+        Expr::Column(_) => true,
+        Expr::Not(of) | Expr::IsNull(of) | Expr::IsTrue(of) | Expr::IsNotTrue(of) => {
+            matches!(of.as_ref(), Expr::Column(_))
+        }
+        _ => false,
+    }
 }
 
 /// Whether it is null where its column is.

@@ -4,15 +4,18 @@
 //! a full recompute and a maintained group sort such rows by everything they have; rows that are
 //! equal in everything can't be told apart by any query.
 
+use std::sync::Arc;
+
 use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::{SortOptions, concat_batches, take_record_batch};
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::row::{RowConverter, SortField};
 use datafusion::common::DFSchema;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::logical_expr::expr::{AggregateFunction, WindowFunction};
+use datafusion::logical_expr::expr::{AggregateFunction, Sort, WindowFunction};
 use datafusion::logical_expr::{
-    Aggregate, Expr, ExprSchemable, LogicalPlan, Window, WindowFrameUnits, WindowFunctionDefinition,
+    Aggregate, Expr, ExprSchemable, LogicalPlan, Projection, Window, WindowFrameUnits,
+    WindowFunctionDefinition,
 };
 
 use crate::error::Result;
@@ -115,16 +118,7 @@ fn float_of(expr: &Expr, schema: &DFSchema) -> bool {
 /// The plan with ties broken wherever a function counts rows rather than values.
 pub(crate) fn break_ties(plan: LogicalPlan) -> Result<LogicalPlan> {
     let broken = plan.transform_up(|node| match node {
-        LogicalPlan::Window(window) => {
-            let columns: Vec<Expr> = window.input.schema().iter().map(Expr::from).collect();
-            let schema = window.input.schema();
-            let windows = window
-                .window_expr
-                .iter()
-                .map(|e| super::numbers::counted(&placed(e, &columns), schema));
-            let windows = windows.collect();
-            Ok(Transformed::yes(LogicalPlan::Window(Window::try_new(windows, window.input)?)))
-        }
+        LogicalPlan::Window(window) => Ok(Transformed::yes(with_places(window)?)),
         LogicalPlan::Aggregate(node) => {
             let columns: Vec<Expr> = node.input.schema().iter().map(Expr::from).collect();
             let calls = node.aggr_expr.iter().map(|e| collected(e, &columns)).collect();
@@ -134,6 +128,39 @@ pub(crate) fn break_ties(plan: LogicalPlan) -> Result<LogicalPlan> {
         other => Ok(Transformed::no(other)),
     })?;
     Ok(broken.data)
+}
+
+/// A window node with ties broken. A node is sorted for its first call alone: where breaking them gave
+/// its calls more orders than one, each order has a node of its own.
+fn with_places(node: Window) -> datafusion::error::Result<LogicalPlan> {
+    let schema = node.input.schema();
+    let mut columns: Vec<Expr> = schema.iter().map(Expr::from).collect();
+    let mut orders: Vec<Vec<Expr>> = Vec::new();
+    for call in &node.window_expr {
+        let call = super::numbers::counted(&placed(call, &columns), schema);
+        match orders.iter_mut().find(|of| order_of(&of[0]) == order_of(&call)) {
+            Some(of) => of.push(call),
+            None => orders.push(vec![call]),
+        }
+    }
+    // What is sorted by a longer order is sorted for one that it begins with.
+    orders.sort_by_key(|of| std::cmp::Reverse(order_of(&of[0]).map_or(0, |(_, by)| by.len())));
+    let mixed = orders.len() > 1;
+    columns.extend(node.schema.iter().skip(schema.fields().len()).map(Expr::from));
+    let mut plan = node.input;
+    for calls in orders {
+        plan = Arc::new(LogicalPlan::Window(Window::try_new(calls, plan)?));
+    }
+    if mixed {
+        return Ok(LogicalPlan::Projection(Projection::try_new(columns, plan)?));
+    }
+    Ok(Arc::unwrap_or_clone(plan))
+}
+
+/// What a window call is divided and ordered by.
+fn order_of(call: &Expr) -> Option<(&[Expr], &[Sort])> {
+    let Expr::WindowFunction(call) = super::unaliased_ref(call) else { return None };
+    Some((&call.params.partition_by, &call.params.order_by))
 }
 
 /// A window call over an order without ties, under its old name.

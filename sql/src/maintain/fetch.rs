@@ -25,7 +25,7 @@ impl Run<'_> {
         let fewer = mutated("fetch: a null is no key").then(|| keys.without_nulls()).transpose()?;
         let keys = fewer.as_ref().unwrap_or(keys);
         match access {
-            Access::Index { node, index } => self.look_up(*node, index, keys, when),
+            Access::Index { node, index } => self.look_up(*node, index, keys, when, false),
             Access::Range { .. } => Err(Stop::bug()),
             Access::Through { node, input } => {
                 let rows = Box::pin(self.fetch(input, keys, when)).await?;
@@ -83,12 +83,28 @@ impl Run<'_> {
         }
     }
 
+    /// Of each of these keys that has rows of a node at least one, where that is less than all.
+    pub async fn fetch_some(&self, access: &Access, keys: &KeySet, when: When) -> Fetched {
+        match access {
+            _ if keys.is_empty() => Ok(Vec::new()),
+            Access::Index { node, index } => self.look_up(*node, index, keys, when, true),
+            Access::Through { node, input }
+                if matches!(self.plan.nodes[*node].op, Op::Project { .. } | Op::Rename { .. }) =>
+            {
+                let rows = Box::pin(self.fetch_some(input, keys, when)).await?;
+                self.apply(*node, &rows, when).await
+            }
+            all => Box::pin(self.fetch(all, keys, when)).await,
+        }
+    }
+
     fn look_up(
         &self,
         node: usize,
         index: &super::keys::KeyExprs,
         keys: &KeySet,
         when: When,
+        some: bool,
     ) -> Fetched {
         let Op::Scan { relation, columns, .. } = &self.plan.nodes[node].op else {
             return Err(Stop::bug());
@@ -96,7 +112,11 @@ impl Run<'_> {
         let when = if mutated("fetch: before is after") { When::After } else { when };
         let when = if mutated("fetch: after is before") { When::Before } else { when };
         let Some(stored) = self.relations.stored(relation) else { return Ok(Vec::new()) };
-        let rows = stored.with_keys(index, keys, columns, when)?;
+        let rows = if some {
+            stored.some_with_keys(index, keys, columns, when)?
+        } else {
+            stored.with_keys(index, keys, columns, when)?
+        };
         self.reached(rows.iter().map(RecordBatch::num_rows).sum())?;
         self.renamed(node, &rows)
     }

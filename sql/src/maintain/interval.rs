@@ -226,6 +226,11 @@ impl Run<'_> {
         keys: &KeySet,
         when: When,
     ) -> Fetched {
+        // Of the side that is only asked for one of a key is enough; of the other each row counts.
+        let some = side != join.main && join.only_existence() && !join.null_aware;
+        if some || mutated("join: one partner of a key is all") {
+            return Box::pin(self.fetch_some(&join.side(side).by_key, keys, when)).await;
+        }
         let Some(near) = &join.side(side).near else {
             return Box::pin(self.fetch(&join.side(side).by_key, keys, when)).await;
         };

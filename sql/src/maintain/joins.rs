@@ -122,8 +122,8 @@ impl Run<'_> {
         }
         if join.only_existence() {
             // Of a key that has partners before and after, nothing changes.
-            let mut old = self.fetch(&partner.by_key, &keys, When::Before).await?;
-            let mut new = self.fetch(&partner.by_key, &keys, When::After).await?;
+            let mut old = self.fetch_some(&partner.by_key, &keys, When::Before).await?;
+            let mut new = self.fetch_some(&partner.by_key, &keys, When::After).await?;
             if mutated("exists: partners before are those after") {
                 old.clone_from(&new);
             }

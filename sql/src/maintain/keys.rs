@@ -5,8 +5,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt32Array};
-use arrow::compute::{concat, filter_record_batch, take};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array};
+use arrow::compute::kernels::boolean::and;
+use arrow::compute::{concat, filter_record_batch, prep_null_mask_filter, take};
 use datafusion::common::DFSchema;
 use datafusion::common::hash_utils::{RandomState, create_hashes};
 use datafusion::execution::context::SessionState;
@@ -21,6 +22,8 @@ use crate::error::Result;
 #[derive(Debug, Clone)]
 pub struct KeyExprs {
     exprs: Vec<Arc<dyn PhysicalExpr>>,
+    /// Rows for which this does not hold are not found by it.
+    only: Option<Arc<dyn PhysicalExpr>>,
     /// The same for the same expressions over the same relation, whichever model asks.
     pub name: Arc<str>,
 }
@@ -33,14 +36,31 @@ impl KeyExprs {
             .map(|e| physical(state, e, schema))
             .collect::<Result<Vec<Arc<dyn PhysicalExpr>>>>()?;
         let name = compiled.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        Ok(Self { exprs: compiled, name: name.into() })
+        Ok(Self { exprs: compiled, only: None, name: name.into() })
+    }
+
+    /// The same of the rows alone for which this holds.
+    pub(crate) fn of_rows(
+        &self,
+        state: &SessionState,
+        only: &Expr,
+        schema: &DFSchema,
+    ) -> Result<Self> {
+        let only = physical(state, only, schema)?;
+        let name = format!("{} where {only}", self.name).into();
+        Ok(Self { exprs: self.exprs.clone(), only: Some(only), name })
+    }
+
+    /// Whether some rows are not found by it.
+    pub const fn is_of_some(&self) -> bool {
+        self.only.is_some()
     }
 
     /// Its last part, and the key of the others.
     pub(super) fn split_last(&self) -> Option<(Self, Arc<dyn PhysicalExpr>)> {
         let (last, rest) = self.exprs.split_last()?;
         let name = rest.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        Some((Self { exprs: rest.to_vec(), name: name.into() }, last.clone()))
+        Some((Self { exprs: rest.to_vec(), only: None, name: name.into() }, last.clone()))
     }
 
     /// Whether there is but one key, that of every row.
@@ -54,6 +74,23 @@ impl KeyExprs {
             .map(|e| e.evaluate(rows)?.into_array(rows.num_rows()))
             .collect::<datafusion::error::Result<_>>()
             .map_err(run_error)
+    }
+
+    /// The hash and the place of each row that is found by it.
+    pub fn entries(&self, rows: &RecordBatch) -> Result<Vec<(u64, u32)>> {
+        let hashes = self.hashes(rows)?.into_iter().zip(0u32..);
+        let Some(found) = self.found(rows)? else { return Ok(hashes.collect()) };
+        Ok(hashes.filter(|(_, row)| found.value(*row as usize)).collect())
+    }
+
+    /// Which rows are found by it; `None` where all are.
+    fn found(&self, rows: &RecordBatch) -> Result<Option<BooleanArray>> {
+        let Some(only) = &self.only else { return Ok(None) };
+        let found = only.evaluate(rows).and_then(|found| found.into_array(rows.num_rows()));
+        let found = found.map_err(run_error)?;
+        let found = found.as_boolean();
+        let null_is_no = found.null_count() > 0;
+        Ok(Some(if null_is_no { prep_null_mask_filter(found) } else { found.clone() }))
     }
 
     /// One hash a row.
@@ -82,10 +119,13 @@ impl KeyExprs {
         Ok(set)
     }
 
-    /// The rows whose key is in the set.
+    /// The rows whose key is in the set, of those that are found by it.
     pub fn keep(&self, rows: &RecordBatch, keys: &KeySet) -> Result<RecordBatch> {
         let hashes = self.hashes(rows)?;
-        let mask: BooleanArray = hashes.iter().map(|h| Some(keys.contains(*h))).collect();
+        let mut mask: BooleanArray = hashes.iter().map(|h| Some(keys.contains(*h))).collect();
+        if let Some(found) = self.found(rows)? {
+            mask = and(&mask, &found)?;
+        }
         Ok(filter_record_batch(rows, &mask)?)
     }
 }
@@ -227,6 +267,12 @@ impl KeySet {
     pub fn flipped(&self, one: &Self, other: &Self) -> Result<Self> {
         let own = hashes_of(&self.columns, self.columns.first().map_or(0, |c| c.len()))?;
         self.only(|_| Ok(own.iter().map(|h| one.contains(*h) != other.contains(*h)).collect()))
+    }
+
+    /// The keys that are not in another set.
+    pub fn without(&self, other: &Self) -> Result<Self> {
+        let own = hashes_of(&self.columns, self.columns.first().map_or(0, |c| c.len()))?;
+        self.only(|_| Ok(own.iter().map(|h| !other.contains(*h)).collect()))
     }
 
     /// The one key that is null in every part.

@@ -24,8 +24,19 @@ pub trait Stored: Sync {
     /// Every row.
     fn all(&self, columns: &[usize], when: When) -> Result<Vec<RecordBatch>>;
 
-    /// At least the rows whose key is in `keys`; for any key of which it gives a row, all of them.
+    /// At least the rows whose key is in `keys`, of those that are found by the index; for any key of
+    /// which it gives a row, all of them.
     fn with_keys(
+        &self,
+        index: &KeyExprs,
+        keys: &KeySet,
+        columns: &[usize],
+        when: When,
+    ) -> Result<Vec<RecordBatch>>;
+
+    /// Of each key that has rows at least one of them. It asks whether there are any, by the key's
+    /// hash.
+    fn some_with_keys(
         &self,
         index: &KeyExprs,
         keys: &KeySet,

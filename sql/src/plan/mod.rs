@@ -197,6 +197,18 @@ impl Session {
         KeyExprs::new(&self.context.state(), &exprs, &named)
     }
 
+    /// The same, of the rows in which another column is null.
+    pub fn key_of_open(
+        &self,
+        schema: &SchemaRef,
+        columns: &[usize],
+        end: usize,
+    ) -> Result<KeyExprs> {
+        let named = DFSchema::try_from(schema.clone())?;
+        let end = Expr::Column(Column::new_unqualified(schema.field(end).name())).is_null();
+        self.key(schema, columns)?.of_rows(&self.context.state(), &end, &named)
+    }
+
     /// What expressions are compiled with.
     pub(crate) fn state(&self) -> SessionState {
         self.context.state()

@@ -123,6 +123,10 @@ pub struct EpochBench {
     /// there is]
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..))]
     pub memory_mib: Option<u64>,
+    /// What the lake's log keeps of files that went, minutes: epochs back to back make as many in one
+    /// as a line does in an hour
+    #[arg(long, value_name = "MINUTES", default_value_t = 60)]
+    pub retention_minutes: u64,
     /// The folder that lakes are made in [default: the system's temporary one]
     #[arg(long, value_name = "DIR")]
     pub folder: Option<PathBuf>,

@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use serde_json::json;
 
+use super::growth::Growth;
 use super::life::Life;
 use super::measured::Measured;
 use super::memory;
@@ -53,11 +54,12 @@ pub async fn run(options: &EpochBench) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn settings(lake: &Path, memory_mib: Option<u64>, copies: Option<&Path>) -> Settings {
-    let bytes_max = memory_mib.unwrap_or(0) << 20;
+fn settings(options: &EpochBench, lake: &Path, copies: Option<&Path>) -> Settings {
+    let bytes_max = options.memory_mib.unwrap_or(0) << 20;
+    let at = LakeOptions::at(lake.display().to_string());
     let cold_dir = copies.map(|dir| dir.display().to_string()).unwrap_or_default();
     Settings {
-        lake: LakeOptions::at(lake.display().to_string()),
+        lake: LakeOptions { retention_minutes: options.retention_minutes, ..at },
         memory: Memory { bytes_max, cold_dir }.for_tables(0),
         envelope: envelope::options::Options::default(),
         proof: crate::transform::options::ProofOptions { share_percent: 0 },
@@ -74,7 +76,7 @@ async fn one(options: &EpochBench, rows: usize, lake: &Path) -> Result<Measured>
     memory::forget_peak();
     let bank_bytes = memory::current_bytes();
     let copies = lake.with_extension("copies");
-    let own = settings(lake, options.memory_mib, Some(&copies));
+    let own = settings(options, lake, Some(&copies));
     let mut pipeline = Pipeline::open(&project, own).await?;
     let mut measured = Measured { rows, ..Measured::default() };
     read_in(&mut pipeline, &mut life, &mut measured).await?;
@@ -83,6 +85,7 @@ async fn one(options: &EpochBench, rows: usize, lake: &Path) -> Result<Measured>
     }
     let before = shares::nanos();
     measured.files[0] = files(&pipeline);
+    measured.growth = Growth::over(options.epochs);
     for _ in 0..options.epochs {
         let epoch = life.next_changes(options.changes);
         let since = Instant::now();
@@ -91,7 +94,10 @@ async fn one(options: &EpochBench, rows: usize, lake: &Path) -> Result<Measured>
         let entries =
             pipeline.last().map_or(0, |d| d.entries.iter().map(|e| e.text.len()).sum::<usize>());
         measured.entry_bytes.push(entries as f64);
-        pipeline.last().inspect(|decision| measured.written.note(decision));
+        if let Some(decision) = pipeline.last() {
+            measured.written.note(decision);
+            measured.growth.note(decision);
+        }
         measured.note_models(&pipeline);
         measured.note_tests(&pipeline);
     }
@@ -118,7 +124,7 @@ async fn one(options: &EpochBench, rows: usize, lake: &Path) -> Result<Measured>
     measured.copied_bytes = bytes_in(&copies).map_err(|e| not_removed(lake, e))?;
     for (reopened, copies) in measured.reopened.iter_mut().zip([Some(copies.as_path()), None]) {
         let since = Instant::now();
-        let settings = settings(lake, options.memory_mib, copies);
+        let settings = settings(options, lake, copies);
         let mut pipeline = Pipeline::open(&project, settings).await?;
         let opened = since.elapsed();
         pipeline.step(&life.next_changes(options.changes)).await?;

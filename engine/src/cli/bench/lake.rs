@@ -206,6 +206,7 @@ impl<'o> Bench<'o> {
             models: Vec::new(),
             tests: Vec::new(),
             changes: Vec::new(),
+            from_nothing: Vec::new(),
             totals: Totals::default(),
             held: Held::default(),
         }

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::growth::Growth;
 use super::percentile;
 use super::written::Written;
 use crate::lake::room::Held;
@@ -35,6 +36,7 @@ pub(super) struct Measured {
     /// Bytes of each epoch's log entries.
     pub(super) entry_bytes: Vec<f64>,
     pub(super) written: Written,
+    pub(super) growth: Growth,
     pub(super) held: Held,
 }
 
@@ -113,6 +115,7 @@ impl Measured {
             "written_an_epoch": self.written.as_json(self.epochs_ms.len() as u64),
             "files_first_and_last": self.files.map(|(all, _)| all),
             "most_files_of_a_table_first_and_last": self.files.map(|(_, most)| most),
+            "growth_ms": self.growth.as_json(),
             "share_ms": self.shares_ms.iter().map(|(w, v)| json!([w, v])).collect::<Vec<_>>(),
         })
     }
@@ -151,6 +154,7 @@ impl Measured {
         );
         println!("  an epoch wrote {}", self.written.told(self.epochs_ms.len() as u64));
         self.print_held();
+        self.growth.print();
         for (word, millis) in self.shares_ms.iter().filter(|(_, ms)| *ms >= 0.05) {
             println!("    {word:<12} {millis:>8.2} ms");
         }

@@ -9,6 +9,7 @@
 pub mod drain;
 pub mod epoch;
 mod fill;
+mod growth;
 pub mod lake;
 pub mod life;
 mod measured;

@@ -112,8 +112,9 @@ impl Maker<'_, '_> {
             return "1 = 1".to_owned();
         };
         let column = format!("{alias}.{column}");
-        match (kind, self.tape.choose(4)) {
+        match (kind, self.tape.choose(5)) {
             (_, 3) => format!("{column} is not null"),
+            (_, 4) => format!("{column} is null"),
             (Kind::Int, 0) => format!("{column} > {}", self.tape.choose(6)),
             (Kind::Int, _) => format!("{column} in (1, 2, {})", self.tape.choose(8)),
             (Kind::Text, 0) => format!("{column} = '{}'", self.tape.one_of(&["a", "b", "c"])),

@@ -18,6 +18,7 @@ use crate::maintain::keys::{KeyExprs, KeySet};
 use crate::maintain::near::{RangeKey, Ranges};
 use crate::maintain::stored::{Relations, Stored, When};
 use crate::rows::RowHasher;
+use hashbrown::HashSet;
 
 /// The columns that every random table has.
 pub fn columns() -> Columns {
@@ -149,6 +150,20 @@ impl Stored for Table {
         when: When,
     ) -> Result<Vec<RecordBatch>> {
         Ok(vec![index.keep(self.at(when), keys)?.project(columns)?])
+    }
+
+    fn some_with_keys(
+        &self,
+        index: &KeyExprs,
+        keys: &KeySet,
+        columns: &[usize],
+        when: When,
+    ) -> Result<Vec<RecordBatch>> {
+        let rows = index.keep(self.at(when), keys)?;
+        let mut seen = HashSet::new();
+        let first = index.hashes(&rows)?.into_iter().zip(0..);
+        let first = first.filter(|(hash, _)| seen.insert(*hash)).map(|(_, row)| row);
+        Ok(vec![take_rows(&rows, first.collect())?.project(columns)?])
     }
 
     fn with_ranges(

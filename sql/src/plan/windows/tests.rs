@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow::array::{
+    Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray, UInt32Array,
+};
+use arrow::compute::take_record_batch;
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::util::pretty::pretty_format_batches;
 use datafusion::physical_plan::displayable;
@@ -207,4 +210,34 @@ async fn what_is_known_runs_by_columns_and_the_rest_as_it_did() {
     // One unknown call leaves its whole node as it is.
     let mixed = "select sum(f) over w as a, count(*) over w as b from r window w as (order by o)";
     assert!(!plan(mixed).await.contains("Columnar"));
+}
+
+/// The rows from the last to the first.
+fn turned(rows: &RecordBatch) -> RecordBatch {
+    let places = (0..u32::try_from(rows.num_rows()).unwrap()).rev().collect::<UInt32Array>();
+    take_record_batch(rows, &places).unwrap()
+}
+
+#[tokio::test]
+async fn how_ties_fall_depends_on_no_call_beside() {
+    let mut random = Random(11);
+    for calls in [
+        "avg(d) over w as a, row_number() over w as b",
+        "row_number() over w as a, avg(d) over w as b, lag(id) over w as c",
+        "sum(d) over w as a, lead(n) over w as b",
+        "rank() over w as a, row_number() over w as b, ntile(3) over w as c",
+    ] {
+        let sql = format!(
+            "select id, {calls}, n from r window w as (partition by p order by o) order by id"
+        );
+        let rows = loop {
+            let rows = rows(&mut random);
+            if rows.num_rows() > 30 {
+                break rows;
+            }
+        };
+        let [one, _] = both(&rows, &sql).await;
+        let [other, _] = both(&turned(&rows), &sql).await;
+        assert_eq!(one, other, "{sql}");
+    }
 }
