@@ -124,6 +124,13 @@ impl KeyIndex {
         self.rows.get(from..to).unwrap_or_default()
     }
 
+    /// The rows of this hash and the order of each, of an index that has one.
+    pub(super) fn in_order(&self, hash: u64) -> (&[i64], &[u32]) {
+        let span = self.span(hash);
+        let (orders, rows) = (self.orders.get(span.clone()), self.rows.get(span));
+        (orders.unwrap_or_default(), rows.unwrap_or_default())
+    }
+
     /// The rows of this hash.
     pub fn rows(&self, hash: u64) -> &[u32] {
         self.rows.get(self.span(hash)).unwrap_or_default()

@@ -6,6 +6,7 @@
 //! Indexes and cached rows are derived and may be lost; after any failure the lake is loaded anew.
 
 pub mod append;
+mod beside;
 pub mod changelog;
 pub mod cold;
 pub mod commit;

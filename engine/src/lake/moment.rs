@@ -33,20 +33,28 @@ impl Moment<'_> {
         when == When::After || file < self.table.first_new_file
     }
 
+    /// The files of this moment that have living rows.
+    pub(super) fn files_at(&self, when: When) -> impl Iterator<Item = (u32, &LiveFile)> {
+        let files = self.table.files.iter().map(|(number, file)| (*number, file));
+        files.filter(move |(number, file)| self.is_of(*number, when) && file.live_rows() > 0)
+    }
+
     /// Rows that were there only before.
-    fn removed(&self, when: When) -> Option<&RecordBatch> {
+    pub(super) fn removed(&self, when: When) -> Option<&RecordBatch> {
         let removed = &self.change?.removed;
         (when == When::Before && removed.num_rows() > 0).then_some(removed)
     }
 }
 
 impl Stored for Moment<'_> {
+    fn rows(&self) -> usize {
+        self.table.rows()
+    }
+
     fn all(&self, columns: &[usize], when: When) -> freshet_sql::error::Result<Vec<RecordBatch>> {
         let mut all = Vec::new();
-        for (number, file) in &self.table.files {
-            if self.is_of(*number, when) && file.live_rows() > 0 {
-                all.push(file.live_columns(columns)?);
-            }
+        for (_, file) in self.files_at(when) {
+            all.push(file.live_columns(columns)?);
         }
         if let Some(removed) = self.removed(when) {
             all.push(removed.project(columns)?);
@@ -92,6 +100,16 @@ impl Stored for Moment<'_> {
         self.taken(&found, columns, when, kept)
     }
 
+    fn beside(
+        &self,
+        index: &RangeKey,
+        ranges: &[(u64, (i64, i64))],
+        rows: usize,
+        when: When,
+    ) -> freshet_sql::error::Result<Vec<(i64, i64)>> {
+        self.rows_beside(index, ranges, rows, when)
+    }
+
     fn with_ranges(
         &self,
         index: &RangeKey,
@@ -128,7 +146,7 @@ impl LiveFile {
         self.keys.get((&by.name, &fits), || KeyIndex::new(by, &self.rows))
     }
 
-    fn ranges(&self, by: &RangeKey) -> freshet_sql::error::Result<Arc<KeyIndex>> {
+    pub(super) fn ranges(&self, by: &RangeKey) -> freshet_sql::error::Result<Arc<KeyIndex>> {
         let fits = |found: usize| found == self.rows.num_rows();
         self.keys.get((&by.name, &fits), || KeyIndex::ordered(by, &self.rows))
     }
@@ -142,13 +160,10 @@ impl Moment<'_> {
         mut rows: impl FnMut(&LiveFile) -> freshet_sql::error::Result<Vec<u32>>,
     ) -> freshet_sql::error::Result<Vec<Place>> {
         let mut found = Vec::new();
-        for (number, file) in &self.table.files {
-            if !self.is_of(*number, when) || file.live_rows() == 0 {
-                continue;
-            }
+        for (number, file) in self.files_at(when) {
             let living = rows(file)?.into_iter().filter(|row| !file.gone.contains(*row));
             let before = found.len();
-            found.extend(living.map(|row| Place { file: *number, row }));
+            found.extend(living.map(|row| Place { file: number, row }));
             if found.len() > before {
                 file.touch(self.table.epoch);
             }

@@ -11,10 +11,11 @@ use datafusion::logical_expr::{
 };
 
 use super::access::{Finder, common_partition};
+use super::beside;
 use super::canonical;
 use super::interval::{self, Near};
 use super::keys::{KeyExprs, physical};
-use super::near::{RangeKey, Reach};
+use super::near::{RangeKey, Reach, Span};
 use super::node::{Access, AggregateOp, JoinInput, JoinOp, Node, Op, Side, WindowOp};
 use super::obstacle::Construct;
 use super::operator::{Operator, nullable};
@@ -257,12 +258,14 @@ impl<'a> Compiler<'a> {
             return self.whole(&plan, &[input], Construct::GlobalWindow).await;
         }
         let near = match Reach::of(node) {
-            Some((order, preceding, following)) => {
+            Some((order, span)) => {
                 let mut key = by.clone();
                 key.push(order);
                 let places = RangeKey::new(&KeyExprs::new(&state, &key, node.input.schema())?);
                 let found = self.finder(&state).access(input, &key)?.ordered();
-                places.zip(found).map(|(k, found)| (Reach::new(k, preceding, following), found))
+                let counts = |found: &Access| beside::passes_every_row(found, &self.nodes);
+                let found = found.filter(|f| matches!(span, Span::Distance(..)) || counts(f));
+                places.zip(found).map(|(key, found)| (Reach { key, span }, found))
             }
             None => None,
         };

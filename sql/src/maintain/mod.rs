@@ -17,6 +17,11 @@
 //!   side's change meets this side's rows as they were before, found by the keys it touches.
 //! - Groups, distinct rows and window partitions are those of the old and the new images; their rows
 //!   are read at both moments, or their partials moved.
+//! - Of a partition whose functions see a bounded distance ([`near`]) or number of rows ([`beside`]) only
+//!   the rows that see a changed one are read, and those that they see: what a new version of a key
+//!   costs does not grow with the versions before it.
+//! - Whether a key has a partner is asked of one row, and rows that a flag or an open end tells from
+//!   history are found by an index of these alone.
 //! - A restriction to keys passes down to the scans where it commutes with every operator on the
 //!   way ([`access`]); from a join's one side it finds the other side's by their join keys.
 //!
@@ -25,6 +30,7 @@
 //! are read twice; the classic error of mixing both moments is met by tests that mix them on purpose.
 
 mod access;
+mod beside;
 pub(crate) mod canonical;
 mod compile;
 mod delta;
@@ -33,6 +39,7 @@ mod fetch;
 pub mod images;
 mod interval;
 mod joins;
+mod key_set;
 pub mod keys;
 pub mod make;
 pub mod near;

@@ -18,11 +18,13 @@ use datafusion::logical_expr::{
 use datafusion::physical_expr::PhysicalExpr;
 
 use super::keys::KeyExprs;
-use super::{mutated, run_error, unaliased_ref};
+use super::{beside, mutated, run_error, unaliased_ref};
 use crate::error::{Error, Result};
 
 /// Stands for a null order.
 const NULL: i64 = i64::MIN;
+/// The first place of all that are not null.
+pub const FIRST: i64 = NULL + 1;
 
 /// Keys with an order among the rows of each.
 #[derive(Debug, Clone)]
@@ -53,8 +55,7 @@ impl RangeKey {
         let order = order
             .as_primitive_opt::<Int64Type>()
             .ok_or_else(|| Error::Bug("an order that is no whole number".to_owned()))?;
-        let at =
-            |row: usize| if order.is_null(row) { NULL } else { order.value(row).max(NULL + 1) };
+        let at = |row: usize| if order.is_null(row) { NULL } else { order.value(row).max(FIRST) };
         let hashes = self.by.hashes(rows)?;
         Ok(hashes.into_iter().enumerate().map(|(row, hash)| (hash, at(row))).collect())
     }
@@ -123,6 +124,11 @@ impl Ranges {
         Self(all)
     }
 
+    /// The places themselves.
+    pub(super) fn at(places: &[(u64, i64)]) -> Self {
+        Self::of(places.iter().map(|(hash, at)| (*hash, (*at, *at))))
+    }
+
     fn around(places: &[(u64, i64)], before: i64, after: i64) -> Self {
         let around = places.iter().filter_map(|(hash, at)| {
             // A null is beside nothing, and nothing that is beside a time reaches the nulls.
@@ -132,7 +138,7 @@ impl Ranges {
             let interval = if *at == NULL {
                 Self::NULLS
             } else {
-                (at.saturating_sub(before).max(NULL + 1), at.saturating_add(after))
+                (at.saturating_sub(before).max(FIRST), at.saturating_add(after))
             };
             Some((*hash, interval))
         });
@@ -140,17 +146,32 @@ impl Ranges {
     }
 }
 
+/// How far a row of a window sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Span {
+    /// Back and forward, in units of the order.
+    Distance(i64, i64),
+    /// So many rows on either side.
+    Rows(usize),
+}
+
 /// A window's reach along its order.
 #[derive(Debug, Clone)]
 pub(super) struct Reach {
     pub key: RangeKey,
-    preceding: i64,
-    following: i64,
+    pub span: Span,
 }
 
 impl Reach {
+    /// What all of a window's functions see, if it has a bound; with the order.
+    pub fn of(node: &Window) -> Option<(Expr, Span)> {
+        let range =
+            Self::range(node).map(|(by, before, after)| (by, Span::Distance(before, after)));
+        range.or_else(|| beside::reach(node).map(|(by, rows)| (by, Span::Rows(rows))))
+    }
+
     /// The frame of all of a window's functions, if it is one bounded range; with the order.
-    pub fn of(node: &Window) -> Option<(Expr, i64, i64)> {
+    fn range(node: &Window) -> Option<(Expr, i64, i64)> {
         let mut found: Option<(Expr, i64, i64)> = None;
         for expr in &node.window_expr {
             let Expr::WindowFunction(call) = unaliased_ref(expr) else { return None };
@@ -171,13 +192,9 @@ impl Reach {
         found
     }
 
-    pub const fn new(key: RangeKey, preceding: i64, following: i64) -> Self {
-        Self { key, preceding, following }
-    }
-
-    /// Where rows are reached by changes at these places.
-    pub fn reached(&self, places: &[(u64, i64)]) -> Ranges {
-        let (mut before, mut after) = (self.following, self.preceding);
+    /// Where rows are reached by changes at these places, over a distance.
+    pub fn reached(places: &[(u64, i64)], (preceding, following): (i64, i64)) -> Ranges {
+        let (mut before, mut after) = (following, preceding);
         if mutated("range: reaches as far back as forward") {
             (before, after) = (after, before);
         }
@@ -188,8 +205,8 @@ impl Reach {
     }
 
     /// Where rows are seen by those that are reached.
-    pub fn seen(&self, places: &[(u64, i64)]) -> Ranges {
-        let both = self.following.saturating_add(self.preceding);
+    pub fn seen(places: &[(u64, i64)], (preceding, following): (i64, i64)) -> Ranges {
+        let both = following.saturating_add(preceding);
         Ranges::around(places, both, both)
     }
 }

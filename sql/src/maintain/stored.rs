@@ -21,6 +21,9 @@ pub enum When {
 
 /// A relation that can be read by key. Batches have the asked columns of it, in that order.
 pub trait Stored: Sync {
+    /// How many rows there are, about.
+    fn rows(&self) -> usize;
+
     /// Every row.
     fn all(&self, columns: &[usize], when: When) -> Result<Vec<RecordBatch>>;
 
@@ -43,6 +46,17 @@ pub trait Stored: Sync {
         columns: &[usize],
         when: When,
     ) -> Result<Vec<RecordBatch>>;
+
+    /// For each of these ranges the place of the row that lies so many rows before it, and of the one
+    /// so many after it; the first place and the last there are where that many do not lie there.
+    /// Rows whose order is null do not count.
+    fn beside(
+        &self,
+        index: &RangeKey,
+        ranges: &[(u64, (i64, i64))],
+        rows: usize,
+        when: When,
+    ) -> Result<Vec<(i64, i64)>>;
 
     /// At least the rows in these ranges; for any place of which it gives a row, all of them.
     fn with_ranges(

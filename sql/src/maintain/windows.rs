@@ -5,7 +5,7 @@ use arrow::array::RecordBatch;
 use super::delta::Delta;
 use super::fetch::Rows;
 use super::mutated;
-use super::near::Reach;
+use super::near::{Ranges, Reach, Span};
 use super::node::{Access, WindowOp};
 use super::run::{Run, Stop};
 use super::stored::When;
@@ -16,7 +16,10 @@ impl Run<'_> {
         if change.is_empty() {
             return Ok(Delta::default());
         }
-        if let Some((reach, access)) = &op.near {
+        if let Some((reach, access)) = &op.near
+            && (matches!(reach.span, Span::Distance(..))
+                || self.looks_beside(access, change.both().map(RecordBatch::num_rows).sum())?)
+        {
             return Box::pin(self.near(op, reach, access, &change)).await;
         }
         let keys = if mutated("window: old images give no partitions") {
@@ -57,7 +60,17 @@ impl Run<'_> {
         if mutated("range: only the first place is reached") {
             places.truncate(1);
         }
-        let (reached, seen) = (reach.reached(&places), reach.seen(&places));
+        let (reached, seen) = match reach.span {
+            Span::Distance(back, forward) => {
+                let span = (back, forward);
+                (Reach::reached(&places, span), Reach::seen(&places, span))
+            }
+            Span::Rows(rows) => {
+                let reached = self.with_rows_beside(access, &Ranges::at(&places), rows)?;
+                let seen = self.with_rows_beside(access, &reached, rows)?;
+                (reached, seen)
+            }
+        };
         let mut made = Delta::default();
         for when in [When::Before, When::After] {
             let rows = self.fetch_near(access, &seen, when).await?;

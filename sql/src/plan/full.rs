@@ -20,7 +20,8 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::collect;
 use datafusion::prelude::SessionConfig;
 
-use super::{Prepared, Session, own_rules, shared, types};
+use super::rules::own_rules;
+use super::{Prepared, Session, shared, types};
 use crate::error::{Error, Result};
 
 /// What bounded runs may hold in memory, all together, and where the rest goes.

@@ -6,11 +6,13 @@
 
 pub mod clock;
 mod copied;
+pub(crate) mod dates;
 pub mod failure;
 pub mod full;
 mod inline;
 pub mod live;
 pub mod refuse;
+mod rules;
 mod shared;
 pub mod types;
 mod unnest;
@@ -22,11 +24,9 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::MemorySchemaProvider;
 use datafusion::common::{Column, DFSchema, TableReference};
+use datafusion::execution::TaskContext;
 use datafusion::execution::context::{SessionContext, SessionState};
-use datafusion::execution::{SessionStateBuilder, TaskContext};
 use datafusion::logical_expr::{Expr, LogicalPlan, ScalarUDF};
-use datafusion::physical_optimizer::PhysicalOptimizerRule;
-use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionConfig;
 
@@ -89,7 +89,7 @@ impl Session {
         options.optimizer.enable_join_dynamic_filter_pushdown = false;
         options.optimizer.enable_topk_dynamic_filter_pushdown = false;
         options.optimizer.enable_aggregate_dynamic_filter_pushdown = false;
-        let context = SessionContext::new_with_state(state(config));
+        let context = SessionContext::new_with_state(rules::state(config));
         let clock = EpochClock::default();
         clock.register(&context);
         refuse::register(&context);
@@ -232,26 +232,6 @@ impl Session {
         let rows = self.run(&prepared).await?;
         Ok((prepared.schema(), rows))
     }
-}
-
-/// A rule of the physical optimizer.
-type Rule = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
-
-/// DataFusion's without the one that answers `count(..) filter (where ..)` from row counts.
-fn own_rules() -> Vec<Rule> {
-    let rules = PhysicalOptimizer::new().rules;
-    rules.into_iter().filter(|rule| rule.name() != "aggregate_statistics").collect()
-}
-
-/// The same with windows by whole columns.
-fn state(config: SessionConfig) -> SessionState {
-    let windows: Rule = Arc::new(windows::ColumnarWindows);
-    let rules = std::iter::once(windows).chain(own_rules());
-    SessionStateBuilder::new()
-        .with_config(config)
-        .with_default_features()
-        .with_physical_optimizer_rules(rules.collect())
-        .build()
 }
 
 /// The reference that names exactly this relation, whatever letters it has.

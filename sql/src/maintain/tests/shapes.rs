@@ -18,7 +18,10 @@ impl Maker<'_, '_> {
             1 if !order.is_empty() => ("row_number()".to_owned(), Kind::Int, false),
             2 if !order.is_empty() => ("rank()".to_owned(), Kind::Int, false),
             3 if !order.is_empty() => match self.pick(&inner, &[Kind::Int, Kind::Money]) {
-                Some((c, k)) => (format!("lag({c})"), k, false),
+                Some((c, k)) => {
+                    let (f, by) = *self.tape.one_of(&[("lag", ""), ("lead", ""), ("lead", ", 2")]);
+                    (format!("{f}({c}{by})"), k, false)
+                }
                 None => ("count(*)".to_owned(), Kind::Int, true),
             },
             4 => match self.pick(&inner, &[Kind::Money]) {
@@ -30,6 +33,10 @@ impl Maker<'_, '_> {
                 None => ("count(*)".to_owned(), Kind::Int, true),
             },
             5 => match self.pick(&inner, &[Kind::Int, Kind::Money]) {
+                Some((c, k)) if !order.is_empty() && self.tape.chance(40) => {
+                    let frame = "rows between 1 preceding and 2 following";
+                    (format!("max({c}) over (partition by {by}{order} {frame})"), k, false)
+                }
                 Some((c, k)) => (format!("max({c})"), k, true),
                 None => ("count(*)".to_owned(), Kind::Int, true),
             },

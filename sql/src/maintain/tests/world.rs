@@ -138,6 +138,10 @@ impl Table {
 }
 
 impl Stored for Table {
+    fn rows(&self) -> usize {
+        self.after.num_rows()
+    }
+
     fn all(&self, columns: &[usize], when: When) -> Result<Vec<RecordBatch>> {
         Ok(vec![self.at(when).project(columns)?])
     }
@@ -164,6 +168,29 @@ impl Stored for Table {
         let first = index.hashes(&rows)?.into_iter().zip(0..);
         let first = first.filter(|(hash, _)| seen.insert(*hash)).map(|(_, row)| row);
         Ok(vec![take_rows(&rows, first.collect())?.project(columns)?])
+    }
+
+    fn beside(
+        &self,
+        index: &RangeKey,
+        ranges: &[(u64, (i64, i64))],
+        rows: usize,
+        when: When,
+    ) -> Result<Vec<(i64, i64)>> {
+        let mut places = index.places(self.at(when))?;
+        places.retain(|(_, at)| *at != i64::MIN);
+        places.sort_unstable();
+        let side = |(hash, (from, to)): &(u64, (i64, i64))| {
+            let own = || places.iter().filter(|(of, _)| of == hash).map(|(_, at)| *at);
+            let below: Vec<i64> = own().filter(|at| at < from).collect();
+            let before = below.iter().rev().nth(rows.saturating_sub(1));
+            let after = own().filter(|at| at > to).nth(rows.saturating_sub(1));
+            match rows {
+                0 => (*from, *to),
+                _ => (before.copied().unwrap_or(i64::MIN + 1), after.unwrap_or(i64::MAX)),
+            }
+        };
+        Ok(ranges.iter().map(side).collect())
     }
 
     fn with_ranges(
