@@ -7,6 +7,7 @@ use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{Int64Type, SchemaRef};
 use freshet_sql::change::ChangeBatch;
 use freshet_sql::maintain::keys::KeyExprs;
+use freshet_sql::maintain::near::{FIRST, RangeKey};
 use freshet_sql::maintain::recompute::StoredRows;
 use freshet_sql::maintain::stored::{Stored, When};
 use freshet_sql::plan::Session;
@@ -95,11 +96,29 @@ pub(super) fn check(table: &Table, model: &Model, by_group: &KeyExprs) {
     let keys = alone.set([&wanted]).unwrap();
     let moment = Moment { table, change: None };
     let found = moment.with_keys(by_group, &keys, &[0], When::After).unwrap();
-    let ids = found.iter().flat_map(|b| b.column(0).as_primitive::<Int64Type>().values().to_vec());
-    let mut ids: Vec<i64> = ids.collect();
-    ids.sort_unstable();
+    let ids_of = |rows: &[RecordBatch]| {
+        let ids =
+            rows.iter().flat_map(|b| b.column(0).as_primitive::<Int64Type>().values().to_vec());
+        let mut ids: Vec<i64> = ids.collect();
+        ids.sort_unstable();
+        ids
+    };
     let expected = model.iter().filter(|(_, (of, _))| *of == 3).map(|(id, _)| *id);
-    assert_eq!(ids, expected.collect::<Vec<_>>(), "rows of a group by its index");
+    let expected: Vec<i64> = expected.collect();
+    assert_eq!(ids_of(&found), expected, "rows of a group by its index");
+    let some = ids_of(&moment.some_with_keys(by_group, &keys, &[0], When::After).unwrap());
+    assert_eq!(some.len(), expected.len().min(1), "one row says that there are any");
+    assert!(some.iter().all(|id| expected.contains(id)));
+    let by_id = RangeKey::new(&Session::new().unwrap().key(&schema(), &[1, 0]).unwrap()).unwrap();
+    let asked: Vec<_> = keys.hashes().map(|hash| (hash, (140, 160))).collect();
+    let beside = moment.beside(&by_id, &asked, 2, When::After).unwrap();
+    let before = expected.iter().rev().filter(|id| **id < 140).nth(1).copied();
+    let after = expected.iter().filter(|id| **id > 160).nth(1).copied();
+    assert_eq!(
+        beside,
+        [(before.unwrap_or(FIRST), after.unwrap_or(i64::MAX))],
+        "the second on each side"
+    );
 }
 
 pub(super) fn by_group() -> KeyExprs {

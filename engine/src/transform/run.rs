@@ -270,13 +270,19 @@ pub(super) fn bound<'t, 'n>(
 }
 
 fn tell(model: &PlannedModel, fit: Fit) {
-    if fit == Fit::Beyond {
-        let model = &model.name;
-        tracing::warn!(
+    let model = &model.name;
+    match fit {
+        Fit::Within => {}
+        Fit::Beyond => tracing::warn!(
             model,
             "a full run needs more memory than memory.bytes_max leaves for it, and was made beyond it; \
              raise memory.bytes_max if the machine has more"
-        );
+        ),
+        Fit::Broken => tracing::warn!(
+            model,
+            "a full run could not put rows on disk, and was made beyond memory.bytes_max; see that \
+             memory.cold_dir can be written and has room"
+        ),
     }
 }
 

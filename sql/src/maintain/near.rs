@@ -41,7 +41,7 @@ pub struct Ranges(BTreeMap<u64, Vec<(i64, i64)>>);
 
 impl RangeKey {
     /// From a key whose last part is the order.
-    pub(super) fn new(key: &KeyExprs) -> Option<Self> {
+    pub fn new(key: &KeyExprs) -> Option<Self> {
         let (by, order) = key.split_last()?;
         let name = format!("{} ordered by {order}", by.name).into();
         Some(Self { by, order, name })

@@ -62,6 +62,17 @@ pub enum Fit {
     Within,
     /// No: it was run without the bound.
     Beyond,
+    /// It failed within the bound for another reason, a full disk for one, and was run without it.
+    Broken,
+}
+
+impl Fit {
+    fn of(error: &DataFusionError) -> Self {
+        match error.find_root() {
+            DataFusionError::ResourcesExhausted(_) => Self::Beyond,
+            _ => Self::Broken,
+        }
+    }
 }
 
 impl Session {
@@ -79,12 +90,13 @@ impl Session {
         let conform = |batches: Vec<RecordBatch>| {
             batches.into_iter().map(|b| types::conform(&b, &query.schema)).collect::<Result<_>>()
         };
-        if let Some(bound) = way.within
-            && let Ok(made) = rows_of(&self.within(bound), &query.optimized).await
-        {
-            return Ok((conform(made)?, Fit::Within));
+        let mut fit = Fit::Within;
+        if let Some(bound) = way.within {
+            match rows_of(&self.within(bound), &query.optimized).await {
+                Ok(made) => return Ok((conform(made)?, fit)),
+                Err(why) => fit = Fit::of(&why),
+            }
         }
-        let fit = if way.within.is_some() { Fit::Beyond } else { Fit::Within };
         match rows_of(&self.freely(way.wide), &query.optimized).await {
             // What was refused as parts, in partitions or by columns may run as it is; what fails so
             // fails again.
