@@ -57,7 +57,7 @@
 //! | raw and current rows, median of twelve runs (129,617 to 171,656) | 153,000 | 252,000 |
 //! | the same, before the cut ran beside the step, on a busy machine | 89,782 | 148,000 |
 //! | the same, plain development profile, median of three | 77,497 | 127,000 |
-//! | the bank's models and 123 tests, followed in every epoch, three runs (56,628 to 61,894) | 61,400 | 102,000 |
+//! | the bank's models and 123 tests, followed in every epoch, median of three runs | 61,400 | 102,000 |
 //! | the same before windows by whole columns and what else is told below | 29,043 | 48,000 |
 //! | the models built once, when all is read | 84,800 | 139,000 |
 //!
@@ -156,8 +156,8 @@
 //! stored rows 1.3 to 2.3 and 0.4 s, 2.0 to 2.5 and 0.5 to 0.8 s (four runs); at 17.5 million 2.6 and
 //! 1.1 s, 4.9 and 2.1 s; at 44.1 million 11.9 and 2.9 s, 26.8 and 8.3 s, where 6.2 GB of copies come
 //! from a disk that reads 0.9 GB/s, and 4.7 and 1.5 s, 12.0 and 5.9 s in a later run. The window of a
-//! million identities is read from the newest raw events by seven of their columns: before, opening the smallest of these from the lake took 3.3 to
-//! 3.8 s.
+//! million identities is read from the newest raw events by seven of their columns: before, opening the
+//! smallest of these from the lake took 3.3 to 3.8 s.
 //!
 //! Logs are what takes time after many epochs in little time: after 10,000 epochs in eleven minutes
 //! delta-rs read them for 37 s, since each checkpoint names what was removed within the hour, and
@@ -167,8 +167,8 @@
 //!
 //! # Over many epochs
 //!
-//! 100 changes each on the small bank, epochs back to back, some fifteen a second. A log keeps an hour of what
-//! went, so that checkpoints grow for the whole of such a run; `--retention-minutes 1` keeps what an hour
+//! 100 changes each on the small bank, epochs back to back, some fifteen a second. A log keeps an hour of
+//! what went, so that checkpoints grow for the whole of such a run; `--retention-minutes 1` keeps what an hour
 //! would at an epoch in four seconds, and 2,000 epochs come before the first that counts. 10,000 epochs then,
 //! in which stored rows tripled to 1.99 million: p50 of the first tenth 58.8 ms, of the last 71.3, p99 of
 //! all 131; log entries of an epoch 73 and 76 KB; live files 165 and 151, at most 12 and 17 of a table. Files
