@@ -26,7 +26,7 @@ use super::cold::{decoded, map};
 use crate::error::{Error, Result};
 
 /// Raised when what a copy holds changes its meaning.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// The checksum's bytes.
 const CHECKSUM: usize = 16;
 

@@ -42,9 +42,39 @@ pub(super) fn reach(node: &Window) -> Option<(Expr, usize)> {
             return None;
         }
         order = Some(first.clone());
+        if !is_exact(call, node) {
+            return None;
+        }
         rows = rows.max(rows_seen(call)?);
     }
     Some((order?, rows)).filter(|(_, rows)| *rows <= ROWS_MAX)
+}
+
+/// Aggregates that give a frame the same value whatever frames came before it.
+const EXACT: [&str; 11] = [
+    "count",
+    "min",
+    "max",
+    "sum",
+    "avg",
+    "bool_and",
+    "bool_or",
+    "bit_and",
+    "bit_or",
+    "first_value",
+    "last_value",
+];
+
+/// Whether a call says the same of its frame alone. A float that slides keeps what was added before:
+/// its last bits depend on the whole partition, which must be run then.
+pub(super) fn is_exact(call: &WindowFunction, node: &Window) -> bool {
+    let WindowFunctionDefinition::AggregateUDF(f) = &call.fun else { return true };
+    let adds = matches!(f.name(), "sum" | "avg");
+    let float = |e: &Expr| {
+        let kind = e.get_type(node.input.schema().as_ref());
+        kind.map_or(true, |kind| kind.is_floating())
+    };
+    EXACT.contains(&f.name()) && !(adds && call.params.args.iter().any(float))
 }
 
 fn rows_seen(call: &WindowFunction) -> Option<usize> {
@@ -163,5 +193,60 @@ impl Run<'_> {
             all.push((hash, (from, to)));
         }
         Ok(Ranges::of(all))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::datatypes::{Field, Schema};
+    use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+    use datafusion::logical_expr::LogicalPlan;
+
+    use super::*;
+    use crate::plan::Session;
+
+    async fn rows(call: &str) -> Option<usize> {
+        let session = Session::new().unwrap();
+        let kinds = [("k", DataType::Int64), ("t", DataType::Int64), ("x", DataType::Float64)];
+        let mut fields: Vec<Field> = kinds.map(|(n, kind)| Field::new(n, kind, true)).to_vec();
+        fields.push(Field::new("d", DataType::Decimal128(12, 2), true));
+        session.add("r", Arc::new(Schema::new(fields))).unwrap();
+        let sql = format!("select {call} as c from r");
+        let query = session.prepare(session.plan(&sql).await.unwrap()).unwrap();
+        let mut found = None;
+        let walked = query.optimized().apply(|node| {
+            if let LogicalPlan::Window(window) = node {
+                found = reach(window).map(|(_, rows)| rows);
+            }
+            Ok(TreeNodeRecursion::Continue)
+        });
+        walked.unwrap();
+        found
+    }
+
+    #[tokio::test]
+    async fn only_what_a_frame_alone_decides_has_a_reach() {
+        let by = "over (partition by k order by t";
+        let framed = format!("{by} rows between 3 preceding and 1 following)");
+        for (call, wanted) in [
+            (format!("lag(x) {by})"), Some(1)),
+            (format!("lead(x, 4) {by})"), Some(4)),
+            (format!("lag(x, -2) {by} desc)"), Some(2)),
+            (format!("max(x) {framed}"), Some(3)),
+            (format!("sum(d) {framed}"), Some(3)),
+            (format!("first_value(x) {framed}"), Some(3)),
+            // What slides over floats remembers what it slid over.
+            (format!("sum(x) {framed}"), None),
+            (format!("avg(k) {framed}"), None),
+            (format!("stddev(d) {framed}"), None),
+            (format!("sum(d) {by})"), None),
+            (format!("row_number() {by})"), None),
+            (format!("lag(x) ignore nulls {by})"), None),
+            ("lag(k) over (partition by t order by x)".to_owned(), None),
+        ] {
+            assert_eq!(rows(&call).await, wanted, "{call}");
+        }
     }
 }

@@ -157,11 +157,52 @@ fn concat_all(parts: &[ArrayRef]) -> Result<ArrayRef> {
     }
 }
 
+/// 2^64 by the golden ratio.
+const ODD: u64 = 0x9E37_79B9_7F4A_7C15;
+const NULL_TURN: u32 = 23;
+
 pub(super) fn hashes_of(columns: &[ArrayRef], rows: usize) -> Result<Vec<u64>> {
     let mut hashes = vec![0; rows];
     if !columns.is_empty() {
         create_hashes(columns, &RandomState::with_seed(0x66_72_65_73), &mut hashes)
             .map_err(run_error)?;
     }
+    // A null leaves a hash as it was: keys that have their nulls in other places would be one.
+    for (at, column) in (1u64..).zip(columns) {
+        let Some(nulls) = column.logical_nulls().filter(|nulls| nulls.null_count() > 0) else {
+            continue;
+        };
+        for (hash, valid) in hashes.iter_mut().zip(&nulls) {
+            if !valid {
+                *hash = (*hash ^ at).wrapping_mul(ODD).rotate_left(NULL_TURN);
+            }
+        }
+    }
     Ok(hashes)
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::Int64Array;
+
+    use super::*;
+
+    #[test]
+    fn nulls_in_other_places_are_another_key() {
+        let rows = [
+            [Some(1), None, Some(2)],
+            [Some(1), Some(2), None],
+            [None, Some(1), Some(2)],
+            [None, None, Some(2)],
+            [None, Some(2), None],
+            [Some(2), None, None],
+            [None, None, None],
+        ];
+        let column = |at: usize| -> ArrayRef {
+            Arc::new(rows.iter().map(|row| row[at]).collect::<Int64Array>())
+        };
+        let hashes = hashes_of(&[column(0), column(1), column(2)], rows.len()).unwrap();
+        let apart: HashSet<u64> = hashes.iter().copied().collect();
+        assert_eq!(apart.len(), rows.len(), "{hashes:?}");
+    }
 }

@@ -176,6 +176,9 @@ impl Reach {
         for expr in &node.window_expr {
             let Expr::WindowFunction(call) = unaliased_ref(expr) else { return None };
             let WindowFunctionDefinition::AggregateUDF(_) = &call.fun else { return None };
+            if !beside::is_exact(call, node) {
+                return None;
+            }
             let [order] = call.params.order_by.as_slice() else { return None };
             let kind = order.expr.get_type(node.input.schema().as_ref()).ok()?;
             let (before, after) = bounds(&call.params.window_frame, &kind)?;

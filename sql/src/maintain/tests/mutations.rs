@@ -12,8 +12,9 @@ use super::case;
 use super::tape::Tape;
 
 /// Every file that maintenance is made of.
-const SOURCES: [&str; 13] = [
+const SOURCES: [&str; 14] = [
     include_str!("../access.rs"),
+    include_str!("../beside.rs"),
     include_str!("../delta.rs"),
     include_str!("../fetch.rs"),
     include_str!("../interval.rs"),

@@ -32,10 +32,11 @@ impl Maker<'_, '_> {
                 ),
                 None => ("count(*)".to_owned(), Kind::Int, true),
             },
-            5 => match self.pick(&inner, &[Kind::Int, Kind::Money]) {
+            5 => match self.pick(&inner, &[Kind::Int, Kind::Money, Kind::Real]) {
                 Some((c, k)) if !order.is_empty() && self.tape.chance(40) => {
                     let frame = "rows between 1 preceding and 2 following";
-                    (format!("max({c}) over (partition by {by}{order} {frame})"), k, false)
+                    let f = if matches!(k, Kind::Real) { "sum" } else { "max" };
+                    (format!("{f}({c}) over (partition by {by}{order} {frame})"), k, false)
                 }
                 Some((c, k)) => (format!("max({c})"), k, true),
                 None => ("count(*)".to_owned(), Kind::Int, true),
