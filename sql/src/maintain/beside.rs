@@ -1,7 +1,7 @@
 //! Windows over a number of rows: a change reaches the rows beside it, not its whole partition.
 //!
 //! Where a row sees at most `n` rows on either side, a changed row reaches the `n` rows before its
-//! place and the `n` after it, before the epoch and after it, and those see `n` more. Rows of one place
+//! place and the `n` after it, and those see `n` more. Rows of one place
 //! are taken together, so that how ties fall decides nothing here. Rows whose order is null lie at
 //! one end, whichever the query says: who reaches an end reaches them. It must never be used where a
 //! filter stands between the window and its relation: rows are counted in the relation.
@@ -167,19 +167,12 @@ impl Run<'_> {
                 range => vec![(hash, range)],
             })
             .collect();
-        let mut moments = vec![When::Before, When::After];
-        if mutated("rows beside: those before the epoch are not asked") {
-            moments.remove(0);
-        }
-        if mutated("rows beside: those after the epoch are not asked") {
-            moments.truncate(1);
-        }
+        // One moment is enough: where a row that came lies between, it is a changed one and has a range of
+        // its own, which touches this one.
+        let beside = stored.beside(index, &asked, rows, When::After)?;
         let mut found = asked.clone();
-        for when in moments {
-            let beside = stored.beside(index, &asked, rows, when)?;
-            for ((_, wide), (from, to)) in found.iter_mut().zip(beside) {
-                *wide = (wide.0.min(from), wide.1.max(to));
-            }
+        for ((_, wide), (from, to)) in found.iter_mut().zip(beside) {
+            *wide = (wide.0.min(from), wide.1.max(to));
         }
         if mutated("rows beside: only those that follow") {
             found.iter_mut().zip(&asked).for_each(|((_, wide), (_, own))| wide.0 = own.0);

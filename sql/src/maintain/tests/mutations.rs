@@ -29,7 +29,7 @@ const SOURCES: [&str; 14] = [
     include_str!("../windows.rs"),
 ];
 /// Cases after which a way counts as not seen.
-const CASES_MAX: u64 = 2_500;
+const CASES_MAX: u64 = 6_000;
 
 thread_local! {
     static ACTIVE: Cell<&'static str> = const { Cell::new("") };

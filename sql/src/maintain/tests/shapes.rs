@@ -169,12 +169,27 @@ impl Maker<'_, '_> {
         Query { sql, portable: false, ..inner }
     }
 
-    /// A window over a bounded range of a relation's rows.
+    /// A window over a bounded range of a relation's rows, or over some rows beside each.
     pub(super) fn ranged(&mut self) -> Query {
         let inner = self.scan();
         let alias = self.name("w");
         let name = self.name("n");
         let Some((by, _)) = self.pick(&inner, &[Kind::Text, Kind::Int]) else { return inner };
+        if self.tape.chance(40)
+            && let Some((order, _)) = self.pick(&inner, &[Kind::Time, Kind::Int])
+            && let Some((c, kind)) = self.pick(&inner, &[Kind::Int, Kind::Money])
+        {
+            let (f, far) = *self.tape.one_of(&[("lag", ""), ("lead", ""), ("lag", ", 2")]);
+            let falls = if self.tape.chance(30) { " desc" } else { "" };
+            let sql = format!(
+                "select *, {f}({c}{far}) over (partition by {by} order by {order}{falls}) as {name} \
+                 from ({}) as {alias}",
+                inner.sql
+            );
+            let mut columns = inner.columns.clone();
+            columns.push((name, kind));
+            return Query { sql, columns, portable: false };
+        }
         let Some((by_time, frame)) = self.range(&inner) else { return inner };
         let call = *self.tape.one_of(&["count(*)", "max(i)"]);
         let call = if inner.columns.iter().any(|(c, _)| c == "i") { call } else { "count(*)" };
