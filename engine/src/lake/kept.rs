@@ -168,8 +168,8 @@ impl Home {
         Ok(())
     }
 
-    /// The whole copy of this, if there is one of as many rows as it must have: in memory where its bytes fit, else
-    /// mapped.
+    /// The whole copy of this, if there is one of as many rows as it must have: in memory where its bytes
+    /// fit, else mapped.
     pub fn find(
         &self,
         of: &Of,

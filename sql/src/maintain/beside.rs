@@ -1,10 +1,10 @@
 //! Windows over a number of rows: a change reaches the rows beside it, not its whole partition.
 //!
 //! Where a row sees at most `n` rows on either side, a changed row reaches the `n` rows before its
-//! place and the `n` after it, and those see `n` more. Rows of one place
-//! are taken together, so that how ties fall decides nothing here. Rows whose order is null lie at
-//! one end, whichever the query says: who reaches an end reaches them. It must never be used where a
-//! filter stands between the window and its relation: rows are counted in the relation.
+//! place and the `n` after it, and those see `n` more. Rows of one place are taken together, so that how
+//! ties fall decides nothing here. Rows whose order is null lie at one end, whichever the query says: who
+//! reaches an end reaches them. It must never be used where a filter stands between the window and its
+//! relation: rows are counted in the relation.
 
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::ScalarValue;
