@@ -25,7 +25,8 @@ impl Events {
         Self { parser, made: Vec::new(), lsn: 1000, offset: 0 }
     }
 
-    /// `table op key row [at=HH:MM] [tx=N] [oldkey=K]`; key and row are JSON, `-` is none.
+    /// `table op key row [<- row before] [at=HH:MM] [tx=N] [oldkey=K]`; key and rows are JSON, `-` is
+    /// none.
     pub fn change(&mut self, line: &str) -> Result<Change, String> {
         let mut options = std::collections::BTreeMap::new();
         let mut words = Vec::new();
@@ -53,7 +54,7 @@ impl Events {
         let (before, after) = match *op {
             "d" => (row.as_str(), "null"),
             "t" => ("null", "null"),
-            _ => ("null", row.as_str()),
+            _ => row.split_once(" <- ").map_or(("null", row.as_str()), |(new, old)| (old, new)),
         };
         let before = if before.is_empty() { "null" } else { before };
         let value = format!(

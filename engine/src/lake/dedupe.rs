@@ -10,7 +10,7 @@ use hashbrown::HashSet;
 use twox_hash::XxHash3_128;
 
 use super::raw::op_word;
-use crate::envelope::change::Change;
+use crate::envelope::change::{Change, Op};
 
 /// What the window says of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,13 +49,17 @@ impl Window {
     /// Remembers a change, or says that it was here.
     pub fn admit(&mut self, change: &Change) -> Delivery {
         let Some(position) = change.lsn else { return Delivery::First };
+        // All rows of a read have one position: equal ones are told apart by where they came from.
+        let place = (change.key.is_none() && change.op == Op::Read)
+            .then(|| place(&change.topic, change.partition, change.offset));
+        let row = change.after.as_deref().or(change.before.as_deref());
         let told = Told {
             connector: &change.connector,
             table: &change.table,
             op: op_word(change.op),
             key: change.key.as_deref(),
             total_order: change.tx.map_or(0, |t| t.total_order),
-            image: change.after.as_deref().or(change.before.as_deref()),
+            image: place.as_deref().map(str::as_bytes).or(row),
             tx_id: change.tx_id,
             position,
         };
@@ -101,11 +105,17 @@ pub(super) struct Told<'c> {
     pub table: &'c str,
     pub op: &'c str,
     pub key: Option<&'c [u8]>,
-    /// Its place in its transaction, and what it holds: where there is no key.
+    /// Its place in its transaction, and what it holds, or of a read where it came from: where there is
+    /// no key.
     pub total_order: u64,
     pub image: Option<&'c [u8]>,
     pub tx_id: Option<i64>,
     pub position: i64,
+}
+
+/// Where a row of a read came from: what tells it apart where there is no key.
+pub(super) fn place(topic: &str, partition: i32, offset: i64) -> String {
+    format!("{topic} {partition} {offset}")
 }
 
 impl Told<'_> {

@@ -98,11 +98,14 @@ impl Table {
         })
     }
 
-    /// Marks one row of an identity as gone; answers where it lay.
-    pub(super) fn forget(&mut self, identity: u128) -> Option<Place> {
-        let place = self.first(identity)?;
+    /// Marks one row of an identity as gone, the one at this place if it is told; `None` where there is
+    /// none.
+    pub(super) fn forget(&mut self, identity: u128, at: Option<Place>) -> Option<Place> {
+        let place = at.or_else(|| self.first(identity))?;
         let file = self.files.get_mut(&place.file)?;
-        file.gone.insert(place.row);
+        if !file.gone.insert(place.row) {
+            return None;
+        }
         file.touch(self.epoch);
         if file.identities.is_none() {
             self.index.remove(identity, place);

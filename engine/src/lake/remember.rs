@@ -5,18 +5,19 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::datatypes::{Int64Type, Schema, SchemaRef, TimestampMicrosecondType};
+use arrow::datatypes::{Int32Type, Int64Type, Schema, SchemaRef, TimestampMicrosecondType};
 
 use super::append::stored;
-use super::dedupe::{Told, Window};
+use super::dedupe::{Told, Window, place};
 use super::raw;
 use super::store::Store;
+use crate::envelope::change::Op;
 use crate::error::{Error, Result};
 
 /// What tells a change that has a key, and when it was taken in.
 const KEYED: [&str; 7] = ["seq", "op", "key", "connector", "tx_id", "lsn", "commit_at"];
 /// The same of one that has none.
-const KEYLESS: [&str; 3] = ["total_order", "before", "after"];
+const KEYLESS: [&str; 6] = ["total_order", "before", "after", "topic", "partition", "offset"];
 
 /// One raw event.
 #[derive(Debug, Clone, Copy)]
@@ -73,6 +74,12 @@ fn take(batch: &RecordBatch, table: &str, into: &mut Vec<Remembered>) -> Result<
         0 => None,
         _ => Some((int("total_order")?, text("after")?, text("before")?)),
     };
+    let read_at = match key.null_count() {
+        0 => None,
+        _ => {
+            Some((text("topic")?, column("partition")?.as_primitive::<Int32Type>(), int("offset")?))
+        }
+    };
     let mut room = Vec::new();
     for row in (0..batch.num_rows()).filter(|row| lsn.is_valid(*row)) {
         let tx = tx_id.is_valid(row).then(|| tx_id.value(row));
@@ -83,6 +90,12 @@ fn take(batch: &RecordBatch, table: &str, into: &mut Vec<Remembered>) -> Result<
             let known = [after, before].into_iter().find(|texts| texts.is_valid(row));
             image = known.map(|texts| texts.value(row).as_bytes());
         }
+        let of_read = |_: &_| key.is_null(row) && op.value(row) == raw::op_word(Op::Read);
+        let read_at = read_at.as_ref().filter(of_read);
+        let read_at = read_at.map(|(topic, partition, offset)| {
+            place(topic.value(row), partition.value(row), offset.value(row))
+        });
+        let image = read_at.as_deref().map(str::as_bytes).or(image);
         let told = Told {
             connector: connector.value(row),
             table,
@@ -102,7 +115,7 @@ fn take(batch: &RecordBatch, table: &str, into: &mut Vec<Remembered>) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::envelope::change::{Change, Op, ReadMark, TxRef};
+    use crate::envelope::change::{Change, ReadMark, TxRef};
     use crate::lake::dedupe::Delivery;
     use crate::lake::options::Options;
     use crate::lake::parquet::{Effort, encode};
@@ -112,7 +125,7 @@ mod tests {
         Change {
             table: "public.t".into(),
             connector: "bank".into(),
-            op: if number % 3 == 0 { Op::Delete } else { Op::Update },
+            op: [Op::Delete, Op::Update, Op::Read][usize::try_from(number % 3).unwrap()],
             initial: ReadMark::None,
             tx: (number % 4 > 0).then_some(TxRef { id: number / 5, total_order: 7 }),
             tx_id: (number % 4 > 0).then_some(number / 5),

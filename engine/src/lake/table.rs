@@ -158,14 +158,19 @@ impl Table {
 
     /// Takes a change in: its removed rows must be here.
     pub fn apply(&mut self, change: &ChangeBatch, epoch: u64) -> Result<()> {
+        self.apply_at(change, &[], epoch)
+    }
+
+    /// The same, where it is known where the removed rows lie.
+    pub fn apply_at(&mut self, change: &ChangeBatch, gone: &[Place], epoch: u64) -> Result<()> {
         if change.is_empty() {
             return Ok(());
         }
         let removed = self.marks(&change.removed)?;
         let added = self.marks(&change.added)?;
         self.ranges.change([&removed, &added]);
-        for identity in removed.identities {
-            self.forget(identity).ok_or_else(|| {
+        for (row, identity) in removed.identities.into_iter().enumerate() {
+            self.forget(identity, gone.get(row).copied()).ok_or_else(|| {
                 Error::bug(format!("a change of \"{}\" retracts a row it lacks", self.spec.path))
             })?;
         }

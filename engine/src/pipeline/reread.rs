@@ -33,9 +33,6 @@ impl Pipeline {
         let sources: Vec<(Arc<str>, SourceTable)> =
             self.catalog.iter().map(|(name, s)| (name.clone(), s.clone())).collect();
         for (name, source) in sources {
-            if source.schema.key.is_empty() {
-                continue;
-            }
             let Some(table) = self.tables.source.get_mut(&source.relation) else { continue };
             let mut gone = Vec::new();
             for batch in table.scan()? {
@@ -46,6 +43,15 @@ impl Pipeline {
                 for row in (0..batch.num_rows()).filter(older) {
                     gone.push(delete(&name, &source, &batch, row, read_us)?);
                 }
+            }
+            if source.schema.key.is_empty() && !gone.is_empty() {
+                // Its rows have no names. Those that a read found have replaced the others by now.
+                gone = vec![Change {
+                    op: Op::Truncate,
+                    lsn: Some(position),
+                    key: None,
+                    ..gone.remove(0)
+                }];
             }
             if !gone.is_empty() {
                 tracing::warn!(table = %name, rows = gone.len(), "a new read did not find these rows");

@@ -16,12 +16,21 @@ use crate::error::{Error, Result};
 /// The row of a change that has none: a truncate.
 pub(super) const NO_ROW: usize = usize::MAX;
 
+/// Why a change of a table without a key can't be worked in.
+const NOT_WHOLE: &str = "the table has no key, and the event does not tell the whole row before it, so \
+                         this change can't be applied to one of its rows; give it a primary key, or \
+                         REPLICA IDENTITY FULL";
+
+/// The row before a change, the row after it, and what that leaves out; else why there are none.
+type Before = std::result::Result<(usize, usize, Gaps), String>;
+
 /// A change that decoded, with its row in the decoded batch.
 pub(super) struct Decoded<'a> {
     pub place: usize,
     pub change: &'a Change,
     pub gaps: Gaps,
     /// Row of the old key, for the second half of a key change.
+    /// Of a table without a key: the whole row before an update or a delete.
     pub moved_from: Option<usize>,
     pub row: usize,
 }
@@ -44,6 +53,16 @@ pub(super) fn decode<'a>(
     };
     let mut decoded = Vec::with_capacity(changes.len());
     for (place, change) in changes {
+        if table.key.is_empty() && matches!(change.op, Op::Update | Op::Delete) {
+            match decoders.before_and_after(change)? {
+                Ok((moved_from, row, gaps)) => {
+                    let moved_from = Some(moved_from);
+                    decoded.push(Decoded { place: *place, change, gaps, moved_from, row });
+                }
+                Err(why) => found.dead.push((*place, why)),
+            }
+            continue;
+        }
         let decoder = decoders.of(change)?;
         let appended = match (change.op, &change.after, &change.key) {
             (Op::Truncate, _, _) => Ok(None),
@@ -109,6 +128,31 @@ impl WireDecoders<'_> {
         match &mut self.open {
             Some((_, decoder)) => Ok(decoder),
             None => Err(Error::bug("no decoder is open")),
+        }
+    }
+
+    /// Rows of a change of a table without a key: the one before it, and the one after it, which is the
+    /// same for a delete.
+    fn before_and_after(&mut self, change: &Change) -> Result<Before> {
+        let Some(before) = &change.before else { return Ok(Err(NOT_WHOLE.to_owned())) };
+        let gaps = match self.of(change)?.append(before) {
+            Ok(gaps) => gaps,
+            Err(why) => return Ok(Err(why.reason)),
+        };
+        let row = self.rows;
+        self.rows += 1;
+        if !(gaps.unavailable.is_empty() && gaps.missing.is_empty()) {
+            return Ok(Err(NOT_WHOLE.to_owned()));
+        }
+        let Some(after) = change.after.as_ref().filter(|_| change.op == Op::Update) else {
+            return Ok(Ok((row, row, Gaps::default())));
+        };
+        match self.of(change)?.append(after) {
+            Ok(gaps) => {
+                self.rows += 1;
+                Ok(Ok((row, row + 1, gaps)))
+            }
+            Err(why) => Ok(Err(why.reason)),
         }
     }
 

@@ -224,7 +224,7 @@ impl<'t> Fold<'t> {
         let change =
             ChangeBatch { removed: self.stored.take(&gone)?, added: take_rows(&rows, added)? };
         let images = self.images.into_iter().filter(|i| i.row != SUPERSEDED).collect();
-        Ok(Resolved { change, rows, images, found: self.found })
+        Ok(Resolved { change, gone, rows, images, found: self.found })
     }
 
     /// The decoded rows with unchanged values put in; a value may come through several rows.

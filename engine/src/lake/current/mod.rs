@@ -3,24 +3,26 @@
 //! In: one table's changes as the epoch has them. Out: the net change of the current rows, and every
 //! transaction's last image of a key. Redeliveries are dropped here, and values that Debezium left
 //! out because they did not change are filled from the row as it stood. It must never take a
-//! delete's `before` for values: only its key is real.
+//! delete's `before` for values where the table has a key: only that is real.
 
 mod decode;
 mod fold;
+mod keyless;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use freshet_sql::change::{ChangeBatch, take_rows};
+use freshet_sql::change::ChangeBatch;
 use freshet_sql::rows::RowHasher;
 
-use self::decode::{Decoded, decode, stamp};
+use self::decode::{decode, stamp};
 use self::fold::Fold;
 use super::dedupe::{Delivery, Window};
+use super::index::Place;
 use super::table::Table;
-use crate::envelope::change::{Change, Op};
+use crate::envelope::change::Change;
 use crate::envelope::options::Options;
 use crate::envelope::schema::TableSchema;
 use crate::error::Result;
@@ -44,6 +46,8 @@ pub fn schema(table: &TableSchema) -> SchemaRef {
 pub struct Resolved {
     /// The net change of the current rows.
     pub change: ChangeBatch,
+    /// Where its removed rows lie, in their order: of equal rows it may matter which one goes.
+    pub gone: Vec<Place>,
     /// Rows of every image below, under the current rows' schema.
     pub rows: RecordBatch,
     /// Each transaction's last image of each key, in order.
@@ -106,7 +110,7 @@ pub fn resolve(
     let (decoded, rows) = decode(table, &admitted, options, &mut found)?;
     let rows = stamp(table, &decoded, &rows)?;
     if table.key.is_empty() {
-        return keyless(&decoded, rows, found);
+        return keyless::resolve(table, stored, &decoded, &rows, found);
     }
     let keys = key_hashes(table, stored, &rows)?;
     let mut fold = Fold::new(stored, keys, &rows, found);
@@ -135,25 +139,6 @@ fn admit<'a>(
 fn key_hashes(table: &TableSchema, stored: &Table, rows: &RecordBatch) -> Result<Vec<u128>> {
     let columns = identity(table);
     Ok(RowHasher::new(&stored.schema(), columns).hashes(rows)?)
-}
-
-/// A table without a key only grows: its inserts and reads are counted one by one.
-fn keyless(decoded: &[Decoded<'_>], rows: RecordBatch, mut found: Found) -> Result<Resolved> {
-    let mut added = Vec::new();
-    for item in decoded {
-        match item.change.op {
-            Op::Create | Op::Read => added.push(item.row as u64),
-            _ => found.dead.push((
-                item.place,
-                "the table has no key, so this change can't be applied to one of its rows; give \
-                 it a primary key"
-                    .to_owned(),
-            )),
-        }
-    }
-    let removed = RecordBatch::new_empty(rows.schema());
-    let change = ChangeBatch { removed, added: take_rows(&rows, added)? };
-    Ok(Resolved { change, rows, images: Vec::new(), found })
 }
 
 /// The columns that tell one row of a source table from another.
