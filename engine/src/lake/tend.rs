@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use deltalake::kernel::{DeletionVectorDescriptor, StorageType};
+use serde::Deserialize;
 
 use super::load::{failure, handle};
 use super::store::Store;
@@ -25,7 +26,38 @@ const RETENTION_MINUTES_MIN: u64 = 10;
 #[derive(Debug, Default)]
 pub struct Unnamed(BTreeMap<String, i64>);
 
+/// What a log entry says of a file that it removes.
+#[derive(Deserialize)]
+struct Line {
+    remove: Option<Removed>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Removed {
+    path: String,
+    deletion_vector: Option<DeletionVectorDescriptor>,
+}
+
+/// The files that an entry of a table removes, and their vectors, by path in the lake.
+pub fn removed(table: &str, entry: &str) -> Vec<String> {
+    let mut paths = Vec::new();
+    for line in entry.lines().filter(|line| line.starts_with("{\"remove\"")) {
+        let Ok(Line { remove: Some(removed) }) = serde_json::from_str(line) else { continue };
+        let vector = removed.deletion_vector.as_ref().and_then(vector_name);
+        paths.extend(vector.map(|name| format!("{table}/{name}")));
+        paths.push(format!("{table}/{}", removed.path));
+    }
+    paths
+}
+
 impl Unnamed {
+    /// Takes in what entries removed: such a file may have been seen before any entry named it, and its
+    /// time begins when the last one stops.
+    pub fn take(&mut self, removed: Vec<(String, i64)>) {
+        self.0.extend(removed);
+    }
+
     /// Whether a file that is not named now has not been for so long.
     fn is_over(&mut self, path: &str, now_ms: i64, retention_ms: i64) -> bool {
         let since = *self.0.entry(path.to_owned()).or_insert(now_ms);
@@ -156,9 +188,21 @@ mod tests {
             path.ends_with(".parquet") && !path.contains("_delta_log") && !path.contains("twice")
         });
         let live = live.unwrap();
+        let at = |paths: Vec<String>| paths.into_iter().map(|path| (path, HOUR_MS)).collect();
         unnamed.0.insert(live.clone(), 0);
         tend(&store, "marts/t", version, 60, HOUR_MS, &mut unnamed).await.unwrap();
         assert!(!unnamed.0.contains_key(&live), "it is named");
+        // What was seen before any entry named it waits its whole time from when none names it any more.
+        store.put("marts/t/part-early.parquet", Bytes::from_static(b"x")).await.unwrap();
+        tend(&store, "marts/t", version, 60, 0, &mut unnamed).await.unwrap();
+        let entry = "{\"add\":{\"path\":\"part-no.parquet\"}}\n\
+                     {\"remove\":{\"path\":\"part-early.parquet\",\"dataChange\":false}}\n";
+        unnamed.take(at(removed("marts/t", entry)));
+        for (now_ms, there) in [(2 * HOUR_MS - 1, true), (2 * HOUR_MS, false)] {
+            tend(&store, "marts/t", version, 60, now_ms, &mut unnamed).await.unwrap();
+            let found = store.get("marts/t/part-early.parquet").await.unwrap();
+            assert_eq!(found.is_some(), there, "after {now_ms} ms");
+        }
         let again = load::table(&store, spec, version, None).await.unwrap();
         assert_eq!((again.rows(), again.digest()), (55, table.digest()));
         assert_eq!(again.file_count(), table.file_count());

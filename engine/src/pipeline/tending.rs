@@ -3,7 +3,7 @@
 //! One task at a time; what it fails to do is logged and done later. Never on the epoch's path.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
@@ -28,6 +28,8 @@ pub struct Tending {
     /// Decisions up to here were pruned, or are being.
     pruned: u64,
     unnamed: Arc<Mutex<Unnamed>>,
+    /// Files that entries removed since the last sweep, and when.
+    removed: Arc<std::sync::Mutex<Vec<(String, i64)>>>,
     running: Option<JoinHandle<()>>,
 }
 
@@ -42,6 +44,7 @@ impl Tending {
             done: BTreeMap::new(),
             pruned: 0,
             unnamed: Arc::default(),
+            removed: Arc::default(),
             running: None,
         }
     }
@@ -74,6 +77,12 @@ impl Tending {
 
     /// Starts what is due after an epoch, unless the last of it still runs.
     pub fn start(&mut self, store: &Store, decision: &Decision) {
+        let now_ms = decision.time_us / 1000;
+        let gone = decision.entries.iter().flat_map(|e| tend::removed(&e.table, &e.text));
+        self.removed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(gone.map(|path| (path, now_ms)));
         if self.running.as_ref().is_some_and(|task| !task.is_finished()) {
             return;
         }
@@ -85,11 +94,14 @@ impl Tending {
         }
         self.pruned = prune.unwrap_or(self.pruned);
         let (store, unnamed) = (store.clone(), self.unnamed.clone());
-        let (minutes, now_ms) = (self.retention_minutes, decision.time_us / 1000);
+        let (minutes, removed) = (self.retention_minutes, self.removed.clone());
         self.running = Some(tokio::spawn(async move {
             let mut failed = BTreeSet::new();
             for (table, version) in due {
                 let mut unnamed = unnamed.lock().await;
+                unnamed.take(std::mem::take(
+                    &mut *removed.lock().unwrap_or_else(PoisonError::into_inner),
+                ));
                 let done = tend::tend(&store, &table, version, minutes, now_ms, &mut unnamed).await;
                 if let Err(error) = done {
                     failed.insert(format!("{table}: {error}"));
