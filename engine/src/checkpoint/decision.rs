@@ -11,13 +11,15 @@ use crate::lake::room::Held;
 use crate::lake::tables::{Entry, Standing};
 use crate::transform::report::{ModelReport, TestReport, Verdict};
 
-/// The format that this engine writes.
-pub const FORMAT: u32 = 1;
+/// The newest format that this engine writes and reads.
+const FORMAT: u32 = 2;
+/// The first format: it knows no mart without a file of the change log.
+const FORMAT_FIRST: u32 = 1;
 
 /// One epoch, decided.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Decision {
-    /// [`FORMAT`] of the writer.
+    /// The lowest that says all of it, so that older engines read what they understand: see [`format`].
     pub format: u32,
     /// The epoch's number, from 1.
     pub epoch: u64,
@@ -91,6 +93,12 @@ pub struct Totals {
     pub unknown_deletes: u64,
 }
 
+/// The format of an epoch that made these marts from nothing. A publisher that knows only the first
+/// one would take their changes for none, so it must not read it.
+pub const fn format(from_nothing: &[String]) -> u32 {
+    if from_nothing.is_empty() { FORMAT_FIRST } else { FORMAT }
+}
+
 impl DecidedEntry {
     /// From the lake's entry.
     pub fn from_entry(entry: Entry) -> Result<Self> {
@@ -121,9 +129,9 @@ impl Decision {
     pub fn decode(body: &[u8], path: &str) -> Result<Self> {
         let decision: Self = serde_json::from_slice(body)
             .map_err(|e| Error::corrupt(format!("decision \"{path}\": {e}")))?;
-        if decision.format != FORMAT {
+        if !(FORMAT_FIRST..=FORMAT).contains(&decision.format) {
             return Err(Error::invalid(format!(
-                "decision \"{path}\" has format {}, this engine reads {FORMAT}",
+                "decision \"{path}\" has format {}, this engine reads {FORMAT_FIRST} to {FORMAT}",
                 decision.format
             ))
             .with_hint("use the engine version that wrote it, or a newer one"));

@@ -3,7 +3,9 @@
 //! Sources are worked in anew from raw, histories folded anew from raw, models run over their
 //! inputs, all as of the lake's last epoch. It needs no lease and changes no table. What differs
 //! holds the targets, is kept in both versions, and is made anew by the service at one of its next epochs.
+//! What holds is told to the service too. What can't be proved is said, with the reason: never left out.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -57,20 +59,39 @@ pub async fn run(options: &Prove, config: impl Fn() -> Result<Config>) -> Result
     {
         return Err(unknown(&planned, name));
     }
+    let unprovable = unprovable(&planned);
+    if let Some(name) = &options.model
+        && let Some(why) = unprovable.get(name)
+    {
+        return Err(Error::invalid(format!("snapshot \"{name}\" can't be proved: {why}")));
+    }
     let prover = Prover { store, decision, catalog, planned, envelope };
     let told = prover.all(options.model.as_deref()).await?;
-    for one in told.iter().filter(|t| !t.proof.holds()) {
+    for one in &told {
         prover.keep(one).await?;
     }
+    let unprovable = unprovable.into_iter().filter(|_| options.model.is_none());
     let text = if options.json {
         let list: Vec<_> = told.iter().map(|t| t.as_json(&prover.decision)).collect();
-        format!("{}\n", json!({"epoch": prover.decision.epoch, "proofs": list}))
+        let not: serde_json::Map<String, _> = unprovable.map(|(n, why)| (n, json!(why))).collect();
+        format!("{}\n", json!({"epoch": prover.decision.epoch, "proofs": list, "unprovable": not}))
     } else {
-        told.iter().map(|t| t.text()).collect()
+        let not = unprovable.map(|(name, why)| format!("{name:<40} can't be proved: {why}\n"));
+        told.iter().map(Told::text).chain(not).collect()
     };
     std::io::stdout().lock().write_all(text.as_bytes()).map_err(unprintable)?;
     let holds = told.iter().all(|t| t.proof.holds());
     Ok(if holds { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// Snapshots of which no recompute can tell the rows, with the reason.
+fn unprovable(planned: &Planned) -> BTreeMap<String, String> {
+    let reason = |m: &PlannedModel| {
+        let why = m.snapshot.as_ref()?.images.as_ref().err()?;
+        let why = format!("its versions depend on when epochs were cut, since {why}");
+        Some((m.name.clone(), why))
+    };
+    planned.models.iter().filter_map(reason).collect()
 }
 
 struct Prover {
@@ -122,7 +143,7 @@ impl Prover {
                 let images = numbered(&resolved, number)?;
                 proof::history(&self.planned, model, &tables, &images, epoch).await?
             }
-            // Its rows depend on when epochs were cut, which no recompute can tell.
+            // See `unprovable`.
             Some(Err(_)) => return Ok(None),
             None => {
                 self.inputs(model, &mut tables).await?;
@@ -159,8 +180,7 @@ impl Prover {
     async fn images(
         &self,
         source: &SourceTable,
-    ) -> Result<Option<(crate::lake::current::Resolved, std::collections::BTreeMap<usize, i64>)>>
-    {
+    ) -> Result<Option<(crate::lake::current::Resolved, BTreeMap<usize, i64>)>> {
         let path = layout::raw(&source.folder);
         let Some(standing) = self.decision.tables.get(&path) else { return Ok(None) };
         let part = Some(raw::PARTITION);
@@ -169,14 +189,16 @@ impl Prover {
         Ok(Some(replay(&self.store, source, Some(&table), &self.envelope).await?))
     }
 
-    /// Keeps both versions, holds every target that was ever pushed to, and asks for the repair.
+    /// Tells the service what holds. Of what does not, keeps both versions, holds every target that was
+    /// ever pushed to, and asks for the repair.
     async fn keep(&self, told: &Told) -> Result<()> {
+        if told.proof.holds() {
+            let epoch = Bytes::from(told.proof.epoch.to_string());
+            return self.store.put(&layout::proved(&told.proof.name), epoch).await;
+        }
         let why = format!("epoch {}: {}", told.proof.epoch, told.summary());
         proving::keep(&self.store, &told.proof, &why).await?;
-        if told.layer != "source" {
-            self.store.put(&layout::repair(&told.proof.name), Bytes::from(why)).await?;
-        }
-        Ok(())
+        self.store.put(&layout::repair(&told.proof.name), Bytes::from(why)).await
     }
 }
 
@@ -201,8 +223,8 @@ impl Told {
             );
         }
         format!(
-            "{name:<40} {:>12} rows  DIFFERS\n  {}\n  both versions: {}; pushes are held; a \
-             model is made anew by the service with one of its next epochs\n",
+            "{name:<40} {:>12} rows  DIFFERS\n  {}\n  both versions: {}; pushes are held; it is \
+             made anew by the service with one of its next epochs\n",
             self.proof.rows,
             self.summary(),
             layout::proofs(&self.proof.name, self.proof.epoch)

@@ -58,12 +58,20 @@ pub fn proofs(name: &str, epoch: u64) -> String {
     format!("_freshet/proofs/{name}/epoch-{epoch:010}")
 }
 
-/// Models that a proof found wrong and that are still to be made anew, one object each.
+/// Models and sources that a proof found wrong and that are still to be made anew, one object each.
 pub const REPAIRS: &str = "_freshet/repairs";
 
-/// The wish that a model be made anew.
+/// The wish that a model or a source be made anew.
 pub fn repair(name: &str) -> String {
     format!("{REPAIRS}/{name}.txt")
+}
+
+/// Epochs at which models were proved by hand, one object each, until the service has read them.
+pub const PROVED: &str = "_freshet/proved";
+
+/// The epoch at which `freshet prove` proved a model.
+pub fn proved(name: &str) -> String {
+    format!("{PROVED}/{name}.txt")
 }
 
 /// Why nothing is published for now, one object each.

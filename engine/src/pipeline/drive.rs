@@ -91,7 +91,7 @@ impl Driver<'_> {
                 }
                 () = tokio::time::sleep_until((last + self.timer).into()), if goes_on => {
                     if let Some(state) = self.pipeline.cut_state().filter(|s| s.phase == Phase::Done)
-                        && (by_time || self.pipeline.is_wished().await)
+                        && (by_time || self.pipeline.is_wished().await?)
                         && self.step(&Epoch::empty(state)).await? == Decided::Overtaken
                     {
                         return Ok(Decided::Overtaken);

@@ -78,7 +78,9 @@ impl Keeping {
 impl Pipeline {
     /// Beside rows nothing is believed that a wrong model was made by: indexes by key and local copies,
     /// its own and those of what it reads.
+    /// A merge that runs carries them over into its file: it is left.
     pub(super) async fn distrust(&mut self, model: &str) -> Result<()> {
+        self.compacting.abandon();
         self.keeping.stop();
         self.keeping.finish(self.last.as_ref().map_or(0, |d| d.epoch)).await;
         let planned = self.planned.models.iter().filter(|m| m.name == model);

@@ -58,9 +58,16 @@ pub async fn open(
     let mut loaded = load_tables(store, sources.chain(models), &standing, &room).await?;
     for (_, source) in catalog.iter() {
         let spec = source.spec();
-        let table = loaded.remove(&spec.path).unwrap_or_else(|| Table::fresh(spec.clone()));
+        let fresh = || Table::fresh(spec.clone());
+        let mut table = loaded.remove(&spec.path).unwrap_or_else(fresh);
+        let disproved = wished.contains(&source.relation);
+        if disproved {
+            table.rehash()?;
+        }
         let has_raw = version(&layout::raw(&source.folder)).is_some();
-        if table.version().is_some() && table.is_restarted() || table.version().is_none() && has_raw
+        if table.version().is_some() && table.is_restarted()
+            || table.version().is_none() && has_raw
+            || disproved
         {
             stale_sources.insert(source.relation.clone());
         }
@@ -112,11 +119,10 @@ fn distrust(
     let models = planned.models.iter().map(|m| (m.name.clone(), m.spec.path.clone()));
     let sources = catalog.iter().map(|(_, source)| (source.relation.clone(), source.spec().path));
     let paths: BTreeMap<String, String> = models.chain(sources).collect();
-    for model in planned.models.iter().filter(|m| wished.contains(&m.name)) {
-        let names = model.inputs.iter().map(|input| input.name()).chain([model.name.as_str()]);
-        names.filter_map(|name| paths.get(name)).try_for_each(|p| room.forget_copies(p))?;
-    }
-    Ok(())
+    let models = planned.models.iter().filter(|m| wished.contains(&m.name));
+    let inputs = models.flat_map(|m| m.inputs.iter().map(|input| input.name()));
+    let names = inputs.chain(wished.iter().map(String::as_str));
+    names.filter_map(|name| paths.get(name)).try_for_each(|p| room.forget_copies(p))
 }
 
 /// Tables that are decoded and indexed at a time: each takes a core.

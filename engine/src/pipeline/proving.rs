@@ -89,7 +89,19 @@ impl Proving {
         found
     }
 
-    async fn finished(&mut self) -> Option<Proof> {
+    /// A model was proved at this epoch, by hand.
+    pub fn note(&mut self, name: &str, epoch: u64) {
+        let known = self.proved.entry(name.to_owned()).or_default();
+        *known = epoch.max(*known);
+    }
+
+    /// What was proved of models that are made anew says nothing of them any more.
+    pub fn forget(&mut self, names: &BTreeSet<String>) {
+        self.proved.retain(|name, _| !names.contains(name));
+    }
+
+    /// The proof that has finished, if it does not hold.
+    pub(super) async fn finished(&mut self) -> Option<Proof> {
         let task = self.running.take_if(|task| task.is_finished())?;
         let (made, took) = task.await.ok()?;
         let share = self.options.share_percent.clamp(1, 100);

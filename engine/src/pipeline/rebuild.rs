@@ -1,11 +1,18 @@
 //! Making anew from raw: the images a source ever had, and its current rows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
+use freshet_sql::change::{ChangeBatch, gathered};
+use freshet_sql::rows::RowHasher;
+
+use super::Pipeline;
 use super::catalog::SourceTable;
+use super::step::changed;
 use crate::envelope::change::Change;
 use crate::envelope::options::Options;
+use crate::epoch::loading::Loading;
 use crate::error::Result;
 use crate::lake::append::AppendTable;
 use crate::lake::current::{Resolved, resolve};
@@ -14,6 +21,7 @@ use crate::lake::raw;
 use crate::lake::store::Store;
 use crate::lake::table::Table;
 use crate::transform::history::SourceImages;
+use crate::transform::run::Input;
 
 /// Works every raw event of a source in again, those of the running epoch included, from an empty
 /// table.
@@ -43,7 +51,7 @@ pub async fn replay(
 
 /// Images as the transform takes them, numbered.
 pub fn numbered(resolved: &Resolved, number: impl Fn(usize) -> i64) -> Result<SourceImages> {
-    use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+    use arrow::array::{ArrayRef, Int64Array};
     use arrow::datatypes::{DataType, Field, Schema};
     let rows = resolved.images.iter().map(|i| i.row as u64).collect();
     let rows = freshet_sql::change::take_rows(&resolved.rows, rows)?;
@@ -62,4 +70,57 @@ pub fn numbered(resolved: &Resolved, number: impl Fn(usize) -> i64) -> Result<So
     let rows = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
     let facts = resolved.images.iter().map(|i| (i.at_us, i.tx, i.deleted)).collect();
     Ok(SourceImages { rows, facts })
+}
+
+impl Pipeline {
+    /// What must be made anew from raw in this epoch: sources under new columns, and the history
+    /// that forced snapshots are folded from.
+    pub(super) async fn remake(&mut self, input: &mut Input, loading: Loading) -> Result<()> {
+        if matches!(loading, Loading::Reading { .. }) {
+            return Ok(());
+        }
+        input.forced = if matches!(loading, Loading::Finishing { .. }) {
+            self.planned.models.iter().map(|m| m.name.clone()).collect()
+        } else {
+            self.forced.clone()
+        };
+        // What a source's replay changes is no change that its readers could follow.
+        input.forced.extend(self.stale_sources.iter().cloned());
+        self.planned.add_readers(&mut input.forced);
+        let wanted: BTreeSet<String> = self
+            .planned
+            .models
+            .iter()
+            .filter(|m| input.forced.contains(&m.name))
+            .filter_map(|m| m.snapshot.as_ref()?.images.as_ref().ok())
+            .map(|queries| queries.source.clone())
+            .collect();
+        let sources: Vec<SourceTable> = self.catalog.iter().map(|(_, s)| s.clone()).collect();
+        for source in sources {
+            let stale = self.stale_sources.contains(&source.relation);
+            if !stale && !wanted.contains(&source.relation) {
+                continue;
+            }
+            let raw_table = self.tables.raw.get(&source.folder);
+            let (resolved, numbers) =
+                replay(&self.store, &source, raw_table, &self.envelope).await?;
+            let images =
+                numbered(&resolved, |place| numbers.get(&place).copied().unwrap_or_default())?;
+            input.history.insert(source.relation.clone(), images);
+            if stale && let Some(table) = self.tables.source.get_mut(&source.relation) {
+                let change = instead(table, resolved.change.added)?;
+                table.apply(&change, input.epoch)?;
+                changed(input, &source.relation, &change, table.hasher())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What makes a source's table hold these rows and no others.
+fn instead(table: &Table, rows: RecordBatch) -> Result<ChangeBatch> {
+    let schema = table.schema();
+    let removed = gathered(&schema, table.scan()?)?;
+    let every = RowHasher::new(&schema, (0..schema.fields().len()).collect());
+    Ok(ChangeBatch { removed, added: rows }.consolidate(&every)?)
 }

@@ -3,17 +3,16 @@
 //! Everything before `decide` may be thrown away; everything after it is repeated until it is done.
 //! After any error here the tables in memory are not to be trusted: the lake is loaded anew.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::Pipeline;
-use super::catalog::SourceTable;
-use super::rebuild::{numbered, replay};
+use super::rebuild::numbered;
 use super::shares::{self, Share};
 use crate::checkpoint::apply::apply;
 use crate::checkpoint::decide::{Decided, decide};
-use crate::checkpoint::decision::{DecidedEntry, Decision, FORMAT};
+use crate::checkpoint::decision::{self, DecidedEntry, Decision};
 use crate::cores;
 use crate::envelope::change::Change;
 use crate::epoch::content::{Epoch, Guarantee};
@@ -50,6 +49,9 @@ impl Pipeline {
             self.take_wishes(time_us).await?;
         }
         self.compacting.take(&self.store, &mut self.tables, number).await?;
+        if let Some(room) = &self.tables.room {
+            room.set_beside(self.planned.remembered_bytes(room.beside_max()));
+        }
         self.tables.make_room()?;
         self.keeping.take(&mut self.tables, number).await;
         shares::add(Share::Compact, since);
@@ -76,6 +78,7 @@ impl Pipeline {
         self.count(epoch, letters.len() as u64);
         let since = Instant::now();
         let mut output = self.transform(&mut input, epoch.loading).await?;
+        self.proving.forget(&input.forced);
         for model in &mut output.models {
             model.proved = self.proving.proved().get(&model.name).copied();
         }
@@ -154,7 +157,7 @@ impl Pipeline {
             let kept = scope.spawn(|| keep(raw_table, changes, number));
             let resolved = shares::time(Share::Current, || {
                 let resolved = resolve(&source.schema, table, changes, window, options)?;
-                table.apply(&resolved.change, number)?;
+                table.apply_at(&resolved.change, &resolved.gone, number)?;
                 Ok::<Resolved, Error>(resolved)
             });
             (kept.join(), resolved)
@@ -184,45 +187,6 @@ impl Pipeline {
         Ok(())
     }
 
-    /// What must be made anew from raw in this epoch: sources under new columns, and the history
-    /// that forced snapshots are folded from.
-    async fn remake(&mut self, input: &mut Input, loading: Loading) -> Result<()> {
-        if matches!(loading, Loading::Reading { .. }) {
-            return Ok(());
-        }
-        input.forced = if matches!(loading, Loading::Finishing { .. }) {
-            self.planned.models.iter().map(|m| m.name.clone()).collect()
-        } else {
-            self.forced.clone()
-        };
-        let wanted: BTreeSet<String> = self
-            .planned
-            .models
-            .iter()
-            .filter(|m| input.forced.contains(&m.name))
-            .filter_map(|m| m.snapshot.as_ref()?.images.as_ref().ok())
-            .map(|queries| queries.source.clone())
-            .collect();
-        let sources: Vec<SourceTable> = self.catalog.iter().map(|(_, s)| s.clone()).collect();
-        for source in sources {
-            let stale = self.stale_sources.contains(&source.relation);
-            if !stale && !wanted.contains(&source.relation) {
-                continue;
-            }
-            let raw_table = self.tables.raw.get(&source.folder);
-            let (resolved, numbers) =
-                replay(&self.store, &source, raw_table, &self.envelope).await?;
-            let images =
-                numbered(&resolved, |place| numbers.get(&place).copied().unwrap_or_default())?;
-            input.history.insert(source.relation.clone(), images);
-            if stale && let Some(table) = self.tables.source.get_mut(&source.relation) {
-                table.apply(&resolved.change, input.epoch)?;
-                changed(input, &source.relation, &resolved.change, table.hasher())?;
-            }
-        }
-        Ok(())
-    }
-
     async fn transform(&mut self, input: &mut Input, loading: Loading) -> Result<Output> {
         if matches!(loading, Loading::Reading { .. }) {
             let last = self.last.as_ref();
@@ -230,7 +194,10 @@ impl Pipeline {
             let tests = last.map(|d| d.tests.clone()).unwrap_or_default();
             return Ok(Output { models, tests, changes: BTreeMap::new() });
         }
-        input.verdicts = self.last.as_ref().map(|d| d.tests.clone()).unwrap_or_default();
+        // What a read changed in sources it changed in epochs of its own: all is counted anew.
+        if loading == Loading::Done {
+            input.verdicts = self.last.as_ref().map(|d| d.tests.clone()).unwrap_or_default();
+        }
         self.planned.run(&mut self.tables, input).await
     }
 
@@ -248,7 +215,8 @@ impl Pipeline {
         let rows = |name: &str| self.tables.models.get(name).map_or(0, Table::rows);
         let (whole, changed): (Vec<_>, Vec<_>) =
             changed.partition(|(m, change)| changelog::is_from_nothing(change, rows(&m.name)));
-        let from_nothing = whole.into_iter().map(|(model, _)| model.name.clone()).collect();
+        let from_nothing: Vec<String> =
+            whole.into_iter().map(|(model, _)| model.name.clone()).collect();
         let files = cores::run(changed, |(model, change)| {
             changelog::file(&model.layer, &model.name, input.epoch, change)
         })?;
@@ -264,7 +232,7 @@ impl Pipeline {
             self.offsets.entry(topic.to_string()).or_default().insert(*partition, *offset);
         }
         Ok(Decision {
-            format: FORMAT,
+            format: decision::format(&from_nothing),
             epoch: input.epoch,
             generation: self.lease.generation,
             nonce: uuid::Uuid::new_v4().to_string(),
@@ -328,7 +296,7 @@ fn folds(planned: &Planned, relation: &str) -> bool {
 }
 
 /// Notes what changed in a source's current rows; what changed before in the epoch comes first.
-fn changed(
+pub(super) fn changed(
     input: &mut Input,
     relation: &str,
     change: &ChangeBatch,

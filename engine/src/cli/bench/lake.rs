@@ -17,7 +17,7 @@ use super::spans::{Running, Spans};
 use crate::bank::rng::Rng;
 use crate::checkpoint::apply::apply;
 use crate::checkpoint::decide::{Decided, decide};
-use crate::checkpoint::decision::{DecidedEntry, Decision, FORMAT, Totals};
+use crate::checkpoint::decision::{self, DecidedEntry, Decision, Totals};
 use crate::checkpoint::options::Options as CheckpointOptions;
 use crate::checkpoint::{lease::Lease, recover};
 use crate::cli::args::LakeBench;
@@ -191,7 +191,7 @@ impl<'o> Bench<'o> {
 
     fn decision(&self, time_us: i64, entries: Vec<DecidedEntry>) -> Decision {
         Decision {
-            format: FORMAT,
+            format: decision::format(&[]),
             epoch: self.number,
             generation: self.lease.generation,
             nonce: uuid::Uuid::new_v4().to_string(),
