@@ -1,9 +1,11 @@
 //! Which columns of a query are audit columns: those that say when a row was written, not what it
 //! says.
 //!
-//! `current_timestamp` in a select list makes one, and so does whatever reads one. They take no part
-//! in equality, digests and change detection; deciding rows by one is refused, since a row would
-//! come and go with the moment at which it happened to be written.
+//! `current_timestamp` in a select list makes one, and so does what derives from nothing else and
+//! whatever reads a stored one. They take no part in equality, digests and change detection; deciding
+//! rows by one is refused, since a row would come and go with the moment at which it happened to be
+//! written. A value of both the time and the row (an age, a count of the last days) is a value: it
+//! changes by time alone, so it must never be called an audit column.
 
 use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{Column, DFSchema};
@@ -21,13 +23,41 @@ pub struct Lineage {
     pub by_time: bool,
 }
 
+/// What a column's values derive from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// Rows, or rows and the time.
+    Rows,
+    /// The epoch's time alone.
+    Time,
+    /// A stored audit column.
+    Audit,
+}
+
 /// Reads a query's lineage; `audit_of` names the audit columns of a scanned relation.
 pub fn lineage(plan: &LogicalPlan, audit_of: &dyn Fn(&str) -> Vec<String>) -> Result<Lineage> {
-    let mut walk = Walk { audit_of, by_time: false };
+    let mut walk = Walk { audit_of, refuses: true, by_time: false, unfollowed: false };
     let flags = walk.flags(plan)?;
     let names = plan.schema().fields().iter().zip(&flags);
-    let audit = names.filter(|(_, audit)| **audit).map(|(f, _)| f.name().clone()).collect();
-    Ok(Lineage { audit, by_time: walk.by_time })
+    let audit = names.filter(|(_, from)| **from != Origin::Rows).map(|(f, _)| f.name().clone());
+    Ok(Lineage { audit: audit.collect(), by_time: walk.by_time })
+}
+
+/// How the rows of a query depend on the epoch's time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// Rows come, go or change by time alone.
+    pub by_time: bool,
+    /// They do so where no bound in time says which: in a value, a key, a subquery.
+    pub unfollowed: bool,
+}
+
+/// Reads how a query depends on the time; every stored column counts as the row's own.
+pub fn timing(plan: &LogicalPlan) -> Result<Timing> {
+    let audit_of = |_: &str| Vec::new();
+    let mut walk = Walk { audit_of: &audit_of, refuses: false, by_time: false, unfollowed: false };
+    walk.flags(plan)?;
+    Ok(Timing { by_time: walk.by_time, unfollowed: walk.unfollowed })
 }
 
 /// Whether any expression of a plan asks for the epoch's time.
@@ -37,17 +67,22 @@ pub fn reads_time_anywhere(plan: &LogicalPlan) -> bool {
 
 struct Walk<'a> {
     audit_of: &'a dyn Fn(&str) -> Vec<String>,
+    /// Whether rows that are decided by an audit column are an error.
+    refuses: bool,
     by_time: bool,
+    unfollowed: bool,
 }
 
 impl Walk<'_> {
-    /// One flag per output column: whether it is an audit column.
-    fn flags(&mut self, plan: &LogicalPlan) -> Result<Vec<bool>> {
+    /// What each output column derives from.
+    fn flags(&mut self, plan: &LogicalPlan) -> Result<Vec<Origin>> {
         match plan {
             LogicalPlan::TableScan(scan) => {
                 let audit = (self.audit_of)(scan.table_name.table());
                 let fields = scan.projected_schema.fields();
-                Ok(fields.iter().map(|f| audit.contains(f.name())).collect())
+                let of =
+                    |name: &String| if audit.contains(name) { Origin::Audit } else { Origin::Rows };
+                Ok(fields.iter().map(|f| of(f.name())).collect())
             }
             LogicalPlan::Projection(node) => {
                 let input = self.flags(&node.input)?;
@@ -57,9 +92,10 @@ impl Walk<'_> {
             LogicalPlan::Aggregate(node) => {
                 let input = self.flags(&node.input)?;
                 for group in &node.group_expr {
-                    self.decides(group, node.input.schema(), &input, "group by")?;
+                    self.decides_unbounded(group, node.input.schema(), &input, "group by")?;
                 }
-                let mut flags = vec![false; node.schema.fields().len() - node.aggr_expr.len()];
+                let mut flags =
+                    vec![Origin::Rows; node.schema.fields().len() - node.aggr_expr.len()];
                 for value in &node.aggr_expr {
                     flags.push(self.value(value, node.input.schema(), &input)?);
                 }
@@ -75,7 +111,8 @@ impl Walk<'_> {
                 let input = self.flags(&node.input)?;
                 if node.fetch.is_some() {
                     for key in &node.expr {
-                        self.decides(&key.expr, node.input.schema(), &input, "order by .. limit")?;
+                        let schema = node.input.schema();
+                        self.decides_unbounded(&key.expr, schema, &input, "order by .. limit")?;
                     }
                 }
                 Ok(input)
@@ -94,26 +131,29 @@ impl Walk<'_> {
                 None => Ok(Vec::new()),
             },
             other => {
+                if other.expressions().iter().any(reads_time) {
+                    self.by_value();
+                }
                 for input in other.inputs() {
                     let flags = self.flags(input)?;
                     self.none(&flags, input.schema(), "this construct")?;
                 }
-                Ok(vec![false; other.schema().fields().len()])
+                Ok(vec![Origin::Rows; other.schema().fields().len()])
             }
         }
     }
 
-    fn window(&mut self, node: &datafusion::logical_expr::Window) -> Result<Vec<bool>> {
+    fn window(&mut self, node: &datafusion::logical_expr::Window) -> Result<Vec<Origin>> {
         let schema = node.input.schema();
         let mut flags = self.flags(&node.input)?;
         let input = flags.clone();
         for expr in &node.window_expr {
             if let Expr::WindowFunction(call) = strip_alias(expr) {
                 for by in &call.params.partition_by {
-                    self.decides(by, schema, &input, "partition by")?;
+                    self.decides_unbounded(by, schema, &input, "partition by")?;
                 }
                 for by in &call.params.order_by {
-                    self.decides(&by.expr, schema, &input, "a window's order by")?;
+                    self.decides_unbounded(&by.expr, schema, &input, "a window's order by")?;
                 }
             }
             flags.push(self.value(expr, schema, &input)?);
@@ -121,14 +161,14 @@ impl Walk<'_> {
         Ok(flags)
     }
 
-    fn join(&mut self, node: &datafusion::logical_expr::Join) -> Result<Vec<bool>> {
+    fn join(&mut self, node: &datafusion::logical_expr::Join) -> Result<Vec<Origin>> {
         let left = self.flags(&node.left)?;
         let right = self.flags(&node.right)?;
         for (l, r) in &node.on {
-            self.decides(l, node.left.schema(), &left, "a join")?;
-            self.decides(r, node.right.schema(), &right, "a join")?;
+            self.decides_unbounded(l, node.left.schema(), &left, "a join")?;
+            self.decides_unbounded(r, node.right.schema(), &right, "a join")?;
         }
-        let both: Vec<bool> = left.iter().chain(&right).copied().collect();
+        let both: Vec<Origin> = left.iter().chain(&right).copied().collect();
         if let Some(filter) = &node.filter {
             let schema = node.left.schema().join(node.right.schema())?;
             self.decides(filter, &schema, &both, "a join")?;
@@ -140,40 +180,96 @@ impl Walk<'_> {
             right
         } else {
             let mut flags = left;
-            flags.resize(width, false);
+            flags.resize(width, Origin::Rows);
             flags
         })
     }
 
-    fn union(&mut self, node: &datafusion::logical_expr::Union) -> Result<Vec<bool>> {
-        let mut any = vec![false; node.schema.fields().len()];
+    fn union(&mut self, node: &datafusion::logical_expr::Union) -> Result<Vec<Origin>> {
+        let mut all = vec![Origin::Rows; node.schema.fields().len()];
         for input in &node.inputs {
-            for (flag, audit) in any.iter_mut().zip(self.flags(input)?) {
-                *flag |= audit;
+            for (known, from) in all.iter_mut().zip(self.flags(input)?) {
+                if *known == Origin::Rows || from == Origin::Audit {
+                    *known = from;
+                }
             }
         }
-        Ok(any)
+        Ok(all)
     }
 
-    /// Whether a selected value is an audit value.
-    fn value(&mut self, expr: &Expr, schema: &DFSchema, input: &[bool]) -> Result<bool> {
+    /// What a selected value derives from.
+    fn value(&mut self, expr: &Expr, schema: &DFSchema, input: &[Origin]) -> Result<Origin> {
         self.subqueries(expr)?;
-        Ok(reads_time(expr) || reads_audit(expr, schema, input).is_some())
+        let read = read_by(expr);
+        let mut from = Vec::new();
+        for part in &read.parts {
+            let columns = part.column_refs().into_iter();
+            from.extend(columns.filter_map(|c| origin(c, schema, input)));
+            if reads_time(part) {
+                from.push(Origin::Time);
+            }
+        }
+        if from.contains(&Origin::Audit) {
+            return Ok(if read.counts { Origin::Rows } else { Origin::Audit });
+        }
+        if !from.contains(&Origin::Time) || read.counts {
+            return Ok(Origin::Rows);
+        }
+        if from.contains(&Origin::Rows) || read.adds_up {
+            self.by_value();
+            return Ok(Origin::Rows);
+        }
+        Ok(Origin::Time)
+    }
+
+    /// Something depends on the time where no bound tells what changes with it.
+    fn by_value(&mut self) {
+        self.by_time = true;
+        self.unfollowed = true;
+    }
+
+    /// The same as [`Walk::decides`] where the time is no bound that rows are found by.
+    fn decides_unbounded(
+        &mut self,
+        expr: &Expr,
+        schema: &DFSchema,
+        input: &[Origin],
+        by: &str,
+    ) -> Result<()> {
+        self.unfollowed |= reads_time(expr);
+        self.decides(expr, schema, input, by)
     }
 
     /// Refuses an expression that decides which rows there are by an audit column.
-    fn decides(&mut self, expr: &Expr, schema: &DFSchema, input: &[bool], by: &str) -> Result<()> {
+    fn decides(
+        &mut self,
+        expr: &Expr,
+        schema: &DFSchema,
+        input: &[Origin],
+        by: &str,
+    ) -> Result<()> {
         self.subqueries(expr)?;
         self.by_time |= reads_time(expr);
-        match reads_audit(expr, schema, input) {
-            Some(column) => Err(refusal(&column.name, by)),
+        let columns = expr.column_refs().into_iter();
+        let mut audit =
+            columns.filter(|c| origin(c, schema, input).is_some_and(|from| from != Origin::Rows));
+        match audit.next() {
+            Some(column) if self.refuses => Err(refusal(&column.name, by)),
+            Some(_) => {
+                self.by_value();
+                Ok(())
+            }
             None => Ok(()),
         }
     }
 
-    fn none(&self, flags: &[bool], schema: &DFSchema, by: &str) -> Result<()> {
-        match flags.iter().position(|f| *f) {
-            Some(i) => Err(refusal(schema.field(i).name(), by)),
+    fn none(&mut self, flags: &[Origin], schema: &DFSchema, by: &str) -> Result<()> {
+        match flags.iter().position(|from| *from != Origin::Rows) {
+            Some(i) if self.refuses => Err(refusal(schema.field(i).name(), by)),
+            Some(_) => {
+                self.by_value();
+                Ok(())
+            }
             None => Ok(()),
         }
     }
@@ -190,6 +286,7 @@ impl Walk<'_> {
             Ok(datafusion::common::tree_node::TreeNodeRecursion::Continue)
         })?;
         for plan in inner {
+            self.unfollowed |= reads_time_anywhere(&plan);
             let flags = self.flags(&plan)?;
             self.none(&flags, plan.schema(), "a subquery")?;
         }
@@ -204,13 +301,40 @@ fn strip_alias(expr: &Expr) -> &Expr {
     }
 }
 
-fn reads_audit(expr: &Expr, schema: &DFSchema, input: &[bool]) -> Option<Column> {
-    expr.column_refs()
-        .into_iter()
-        .find(|c| {
-            schema.maybe_index_of_column(c).is_some_and(|i| input.get(i).copied().unwrap_or(false))
-        })
-        .cloned()
+fn origin(column: &Column, schema: &DFSchema, input: &[Origin]) -> Option<Origin> {
+    schema.maybe_index_of_column(column).and_then(|i| input.get(i).copied())
+}
+
+/// What an expression's value is made of.
+struct Read<'e> {
+    parts: Vec<&'e Expr>,
+    /// It says how many there are, not what they are.
+    counts: bool,
+    /// It depends on how many rows there are, whatever they hold.
+    adds_up: bool,
+}
+
+/// Which rows a window sees is no part of its value.
+fn read_by(expr: &Expr) -> Read<'_> {
+    /// Aggregates that give one of the values that they see.
+    const PICK: [&str; 4] = ["min", "max", "first_value", "last_value"];
+    match strip_alias(expr) {
+        Expr::AggregateFunction(call) => {
+            let (name, params) = (call.func.name(), &call.params);
+            let filter = params.filter.as_deref();
+            let counts =
+                name == "count" && !params.distinct && filter.is_none_or(|f| !reads_time(f));
+            let parts =
+                params.args.iter().chain(filter).chain(params.order_by.iter().map(|s| &s.expr));
+            Read { parts: parts.collect(), counts, adds_up: !PICK.contains(&name) }
+        }
+        Expr::WindowFunction(call) => {
+            let parts = call.params.args.iter().chain(call.params.filter.as_deref());
+            let counts = call.fun.name() == "count" && call.params.filter.is_none();
+            Read { parts: parts.collect(), counts, adds_up: false }
+        }
+        other => Read { parts: vec![other], counts: false, adds_up: false },
+    }
 }
 
 fn refusal(column: &str, by: &str) -> Error {

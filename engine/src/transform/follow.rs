@@ -18,6 +18,9 @@ const CHANGED_PERCENT_MAX: u64 = 30;
 /// Fewer rows may always be looked at.
 const REACHED_ROWS_MIN: u64 = 50_000;
 
+/// Why a query is recomputed whose keys can't be computed: without the value, which is a row's.
+const NOT_FOLLOWED: &str = "a key by which its rows are found can't be computed of every row";
+
 /// What the gate and the maintenance came to.
 pub enum Followed {
     /// The change, and how many rows were read for it.
@@ -43,8 +46,12 @@ pub async fn change(
         )));
     }
     let limit = view.rows().max(REACHED_ROWS_MIN);
-    Ok(match maintained.change(session, view, hasher, before_us, limit).await? {
-        Outcome::Change(change, rows_read) => Followed::Change(change, rows_read),
-        Outcome::Full(why) => Followed::Full(why),
+    Ok(match maintained.change(session, view, hasher, before_us, limit).await {
+        Ok(Outcome::Change(change, rows_read)) => Followed::Change(change, rows_read),
+        Ok(Outcome::Full(why)) => Followed::Full(why),
+        // A key is computed of every row, also of those that the query leaves out before it casts or
+        // divides them: the whole may be right where following it fails.
+        Err(freshet_sql::error::Error::Failed { .. }) => Followed::Full(NOT_FOLLOWED.to_owned()),
+        Err(other) => return Err(other.into()),
     })
 }

@@ -234,7 +234,7 @@ fn is_of_current(condition: &Expr) -> bool {
 }
 
 /// Whether it is null where its column is.
-fn is_strict(expr: &Expr) -> bool {
+pub(super) fn is_strict(expr: &Expr) -> bool {
     match expr {
         Expr::Column(_) => true,
         Expr::Alias(alias) => is_strict(&alias.expr),

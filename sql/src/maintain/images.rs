@@ -16,6 +16,7 @@ use datafusion::logical_expr::{
 };
 
 use crate::error::Result;
+use crate::lineage::timing;
 
 /// The column that numbers images: Int64, ascending in source order within a table.
 pub const SEQ: &str = "_seq";
@@ -45,6 +46,9 @@ pub fn per_image(
     unique_key: &[String],
     image_scan: &ImageScan<'_>,
 ) -> Result<std::result::Result<PerImage, Reason>> {
+    if timing(plan)?.by_time {
+        return Ok(Err("its rows depend on the epoch's time".to_owned()));
+    }
     let mut walk = Walk { image_scan, source: None };
     let rewritten = match walk.rewrite(plan)? {
         Ok(rewritten) => rewritten,

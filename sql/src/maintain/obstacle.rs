@@ -58,7 +58,7 @@ impl Construct {
             Self::Recursion => "unroll it to a fixed depth, or keep it out of the epoch",
             Self::Time => {
                 "compare a plain column with current_timestamp plus or minus a constant, as a \
-                 condition of its own"
+                 condition of its own; compute ages and the like where they are read"
             }
             Self::Other => "split the model: keep the construct in a small one of its own",
         }

@@ -6,6 +6,7 @@ use datafusion::common::{DFSchema, JoinType, NullEquality, ScalarValue};
 use datafusion::logical_expr::utils::{conjunction, split_conjunction};
 use datafusion::logical_expr::{Expr, Join, LogicalPlan, LogicalPlanBuilder};
 
+use super::access::is_strict;
 use crate::error::Result;
 
 /// A full join as the left join and the right side's rows without a partner, padded.
@@ -30,7 +31,8 @@ pub(super) fn rows_without_partner(plan: &LogicalPlan) -> Result<Option<LogicalP
     if join.join_type != JoinType::Left || join.null_equality != NullEquality::NullEqualsNothing {
         return Ok(None);
     }
-    let is_key = |e: &Expr| join.on.iter().any(|(_, right)| right == e);
+    // What is null only where its column is: `concat` of nulls is a text.
+    let is_key = |e: &Expr| is_strict(e) && join.on.iter().any(|(_, right)| right == e);
     let parts = split_conjunction(&filter.predicate);
     let at = parts.iter().position(|p| matches!(p, Expr::IsNull(e) if is_key(e)));
     let Some(at) = at else { return Ok(None) };

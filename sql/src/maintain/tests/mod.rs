@@ -5,7 +5,9 @@
 
 mod case;
 mod combine;
+mod epochs;
 mod equivalence;
+mod mistakes;
 pub mod mutations;
 mod query;
 mod ranges;

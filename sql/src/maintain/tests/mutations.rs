@@ -12,7 +12,7 @@ use super::case;
 use super::tape::Tape;
 
 /// Every file that maintenance is made of.
-const SOURCES: [&str; 14] = [
+const SOURCES: [&str; 15] = [
     include_str!("../access.rs"),
     include_str!("../beside.rs"),
     include_str!("../delta.rs"),
@@ -22,6 +22,7 @@ const SOURCES: [&str; 14] = [
     include_str!("../near.rs"),
     include_str!("../partials.rs"),
     include_str!("../parts.rs"),
+    include_str!("../reach.rs"),
     include_str!("../rowwise.rs"),
     include_str!("../run.rs"),
     include_str!("../timed.rs"),

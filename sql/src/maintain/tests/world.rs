@@ -15,8 +15,8 @@ use super::tape::Tape;
 use crate::change::{ChangeBatch, take_rows};
 use crate::error::Result;
 use crate::maintain::keys::{KeyExprs, KeySet};
-use crate::maintain::near::{RangeKey, Ranges};
-use crate::maintain::stored::{Relations, Stored, When};
+use crate::maintain::near::{FIRST, RangeKey, Ranges};
+use crate::maintain::stored::{Relations, Stored, Wanted, When};
 use crate::rows::RowHasher;
 use hashbrown::HashSet;
 
@@ -54,16 +54,21 @@ pub fn schema() -> SchemaRef {
 /// One random row: few distinct values, so that keys meet, and nulls.
 #[derive(Debug, Clone)]
 pub struct Row {
-    id: i64,
-    k: Option<i64>,
-    g: Option<&'static str>,
-    d: Option<i128>,
-    i: Option<i64>,
-    ts: Option<i64>,
-    x: Option<f64>,
+    pub id: i64,
+    pub k: Option<i64>,
+    pub g: Option<&'static str>,
+    pub d: Option<i128>,
+    pub i: Option<i64>,
+    pub ts: Option<i64>,
+    pub x: Option<f64>,
 }
 
 impl Row {
+    /// Of these values alone: the others are null.
+    pub fn of(id: i64, k: Option<i64>) -> Self {
+        Self { id, k, g: None, d: None, i: None, ts: None, x: None }
+    }
+
     pub fn random(id: i64, tape: &mut Tape) -> Self {
         const DAY: i64 = 86_400_000_000;
         let null = |tape: &mut Tape| tape.chance(20);
@@ -152,18 +157,12 @@ impl Stored for Table {
         keys: &KeySet,
         columns: &[usize],
         when: When,
-    ) -> Result<Vec<RecordBatch>> {
-        Ok(vec![index.keep(self.at(when), keys)?.project(columns)?])
-    }
-
-    fn some_with_keys(
-        &self,
-        index: &KeyExprs,
-        keys: &KeySet,
-        columns: &[usize],
-        when: When,
+        wanted: Wanted,
     ) -> Result<Vec<RecordBatch>> {
         let rows = index.keep(self.at(when), keys)?;
+        if wanted == Wanted::Every {
+            return Ok(vec![rows.project(columns)?]);
+        }
         let mut seen = HashSet::new();
         let first = index.hashes(&rows)?.into_iter().zip(0..);
         let first = first.filter(|(hash, _)| seen.insert(*hash)).map(|(_, row)| row);
@@ -175,10 +174,9 @@ impl Stored for Table {
         index: &RangeKey,
         ranges: &[(u64, (i64, i64))],
         rows: usize,
-        when: When,
     ) -> Result<Vec<(i64, i64)>> {
-        let mut places = index.places(self.at(when))?;
-        places.retain(|(_, at)| *at != i64::MIN);
+        let mut places = index.places(&self.after)?;
+        places.retain(|(_, at)| *at >= FIRST);
         places.sort_unstable();
         let side = |(hash, (from, to)): &(u64, (i64, i64))| {
             let own = || places.iter().filter(|(of, _)| of == hash).map(|(_, at)| *at);
@@ -187,7 +185,7 @@ impl Stored for Table {
             let after = own().filter(|at| at > to).nth(rows.saturating_sub(1));
             match rows {
                 0 => (*from, *to),
-                _ => (before.copied().unwrap_or(i64::MIN + 1), after.unwrap_or(i64::MAX)),
+                _ => (before.copied().unwrap_or(FIRST), after.unwrap_or(i64::MAX)),
             }
         };
         Ok(ranges.iter().map(side).collect())

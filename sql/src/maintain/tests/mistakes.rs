@@ -1,0 +1,187 @@
+//! Mistakes that others made in incremental maintenance, each as a test of its name.
+//!
+//! Beyond these, where a mistake needs more than a query:
+//!
+//! | mistake | test |
+//! |---|---|
+//! | changes sent again lead to negative counts | script `07_redelivery`, recovery `test_kills` |
+//! | a key that changes leaves its old row | script `04_key_change` |
+//! | a placeholder of an unchanged value is stored | script `05_toast` |
+//! | a read overlaps what streams | script `12_reread`, `13_no_key_changes` |
+//! | transactions of several topics are torn apart | equivalence `test_every_cut_and_interleaving_gives_the_same_tables` |
+//! | operators at different progress give impossible rows | equivalence `test_every_epoch_is_the_bank_after_one_transaction` |
+//! | half of an update is delivered | tests/publish: every push is one transaction with its ledger |
+//! | the target's key is not the model's | tests/publish/rules.rs `a_key_may_be_absent_or_not_unique` |
+//! | an edited model leaves its old rows | recovery `test_bad_model_on_a_lake_that_runs`, script `11_new_column` |
+//! | a fall to full recompute is silent | equivalence `test_only_a_mass_update_is_recomputed`, `test_explain` |
+//! | one row, or one key, reads the table | equivalence `test_a_small_change_reads_little` |
+//! | a table that nobody reads stays behind | equivalence `test_every_epoch_has_the_rows_of_a_recompute` |
+//! | many small files | lake/compact_tests.rs, `freshet bench lake` |
+//! | dbt's snapshots: restored deletes, keys twice | equivalence `test_dbt_snapshot`, script `03_deletes` |
+
+use super::epochs::{DAY_US, START_US, Step, last_change};
+use super::world::Row;
+
+fn row(id: i64, k: i64) -> Row {
+    Row::of(id, Some(k))
+}
+
+fn none(id: i64) -> Row {
+    Row::of(id, None)
+}
+
+/// Runs the epochs and compares the last change.
+macro_rules! last {
+    ($sql:expr, [$([$($step:expr),*]),*], [$($line:expr),*]) => {
+        let wanted: Vec<&str> = vec![$($line),*];
+        assert_eq!(last_change($sql, &[$(&[$($step),*]),*]).await, wanted, "{}", $sql);
+    };
+}
+
+#[tokio::test]
+async fn both_sides_of_a_join_change_in_one_epoch() {
+    let sql = "select t.id, u.id as other from t join u on t.k = u.k";
+    let (t, u) = ([row(1, 7)], [row(2, 7)]);
+    last!(sql, [[("t", &[], &t), ("u", &[], &u)]], ["+1|2"]);
+    last!(sql, [[("t", &[], &t), ("u", &[], &u)], [("t", &t, &[]), ("u", &u, &[])]], ["-1|2"]);
+    let moved = [row(2, 8)];
+    last!(
+        sql,
+        [[("t", &[], &t), ("u", &[], &u)], [("t", &t, &[row(1, 8)]), ("u", &u, &moved)]],
+        []
+    );
+}
+
+#[tokio::test]
+async fn of_equal_rows_one_copy_goes() {
+    let three = [row(1, 7), row(1, 7), row(1, 7)];
+    last!("select k from t", [[("t", &[], &three)], [("t", &three[..1], &[])]], ["-7"]);
+    last!(
+        "select k, count(*) as n from t group by k",
+        [[("t", &[], &three)], [("t", &three[..1], &[])]],
+        ["-7|3", "+7|2"]
+    );
+}
+
+#[tokio::test]
+async fn an_update_across_a_filter_is_half_a_change() {
+    let sql = "select id from t where k > 5";
+    last!(sql, [[("t", &[], &[row(1, 7)])], [("t", &[row(1, 7)], &[row(1, 3)])]], ["-1"]);
+    last!(sql, [[("t", &[], &[row(1, 3)])], [("t", &[row(1, 3)], &[row(1, 7)])]], ["+1"]);
+}
+
+#[tokio::test]
+async fn a_row_that_moves_leaves_its_old_group() {
+    let sql = "select k, count(*) as n from t group by k";
+    let two = [row(1, 7), row(2, 7)];
+    last!(sql, [[("t", &[], &two)], [("t", &two[..1], &[row(1, 8)])]], ["-7|2", "+7|1", "+8|1"]);
+}
+
+#[tokio::test]
+async fn what_went_and_came_back_is_no_change() {
+    let one = [row(1, 7)];
+    for sql in ["select id from t", "select k, count(*) as n from t group by k"] {
+        last!(sql, [[("t", &[], &one)], [("t", &one, &one)]], []);
+    }
+}
+
+#[tokio::test]
+async fn padding_comes_and_goes_with_partners() {
+    let sql = "select t.id, u.id as other from t left join u on t.k = u.k and u.id > 1";
+    let (t, u) = ([row(1, 7)], [row(2, 7)]);
+    last!(sql, [[("t", &[], &t)], [("u", &[], &u)]], ["-1|\\N", "+1|2"]);
+    last!(sql, [[("t", &[], &t), ("u", &[], &u)], [("u", &u, &[])]], ["-1|2", "+1|\\N"]);
+    // A partner by key that the rest of the condition refuses is none.
+    last!(sql, [[("t", &[], &t)], [("u", &[], &[row(1, 7)])]], []);
+}
+
+#[tokio::test]
+async fn a_text_of_nulls_is_no_missing_partner() {
+    let sql =
+        "select t.id from t left join u on t.g = concat(u.g, '') where concat(u.g, '') is null";
+    last!(sql, [[("t", &[], &[row(1, 7)]), ("u", &[], &[row(2, 7)])]], []);
+}
+
+#[tokio::test]
+async fn one_null_in_the_list_empties_not_in() {
+    let sql = "select id from t where k not in (select k from u)";
+    let t = [row(1, 7)];
+    let told = last_change(sql, &[&[("t", &[], &t)], &[("u", &[], &[none(2)])]]).await;
+    assert!(told.contains(&"-1".to_owned()), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_retracted_extremum_gives_way_to_the_next() {
+    let sql = "select k, min(id) as least, max(id) as most from t group by k";
+    let three = [row(1, 7), row(5, 7), row(9, 7)];
+    last!(sql, [[("t", &[], &three)], [("t", &three[2..], &[])]], ["-7|1|9", "+7|1|5"]);
+}
+
+#[tokio::test]
+async fn the_only_group_stays_when_its_rows_are_gone() {
+    let sql = "select count(*) as n, sum(k) as s from t";
+    let one = [row(1, 7)];
+    last!(sql, [[("t", &[], &one)], [("t", &one, &[])]], ["-1|7", "+0|\\N"]);
+    // A sum is null where every value is, not where it is zero.
+    last!(sql, [[("t", &[], &one)], [("t", &one, &[none(1)])]], ["-1|7", "+1|\\N"]);
+}
+
+#[tokio::test]
+async fn set_operations_change_where_a_count_crosses() {
+    let two = [row(1, 7), row(2, 7)];
+    last!("select distinct k from t", [[("t", &[], &two)], [("t", &two[..1], &[])]], []);
+    last!("select distinct k from t", [[("t", &[], &two)], [("t", &two, &[])]], ["-7"]);
+    let sql = "select k from t except select k from u";
+    last!(sql, [[("t", &[], &two)], [("u", &[], &[row(3, 7)])]], ["-7"]);
+    let sql = "select k from t intersect select k from u";
+    last!(sql, [[("t", &[], &two)], [("u", &[], &[row(3, 7)])]], ["+7"]);
+}
+
+#[tokio::test]
+async fn the_next_row_of_a_key_takes_the_place_of_the_first() {
+    let sql = "select id, k from (select id, k, row_number() over (partition by k order by id) as n \
+               from t) as r where n = 1";
+    let all = [row(1, 7), row(2, 7), row(3, 8)];
+    last!(sql, [[("t", &[], &all)], [("t", &all[..1], &[])]], ["-1|7", "+2|7"]);
+}
+
+#[tokio::test]
+async fn sums_of_floats_are_those_of_a_recompute() {
+    let sql = "select k, sum(x) as s from t group by k";
+    let with = |id: i64, x: f64| Row { x: Some(x), ..row(id, 7) };
+    let (large, small) = ([with(1, 1e16)], [with(2, 1.0), with(3, 1.0)]);
+    let epochs: [&[Step<'_>]; 3] =
+        [&[("t", &[], &large)], &[("t", &[], &small)], &[("t", &large, &[])]];
+    let told = last_change(sql, &epochs).await;
+    assert!(told.contains(&"+7|2.0".to_owned()), "added up and taken off again it were 0");
+}
+
+#[tokio::test]
+async fn both_zeros_are_one_group() {
+    let with = |id: i64, x: f64| Row { x: Some(x), ..row(id, 7) };
+    let (minus, plus) = ([with(1, -0.0)], [with(2, 0.0)]);
+    let sql = "select x, count(*) as n from t group by x";
+    last!(sql, [[("t", &[], &minus)]], ["+0.0|1"]);
+    last!(sql, [[("t", &[], &minus)], [("t", &[], &plus)]], ["-0.0|1", "+0.0|2"]);
+}
+
+#[tokio::test]
+async fn a_value_of_the_row_and_the_time_does_not_freeze() {
+    let at = |id: i64, day: i64| Row { ts: Some(START_US + day * DAY_US), ..row(id, 7) };
+    let sql = "select k, count(*) filter (where ts > localtimestamp - interval '3 days') as n from t \
+               group by k";
+    let told = last_change(sql, &[&[("t", &[], &[at(1, 0), at(2, 1)])], &[], &[], &[]]).await;
+    assert_eq!(told[1..], ["-7|1", "+7|0"], "{told:?}");
+    assert!(told[0].contains("time"), "said, not silent: {told:?}");
+    let sql = "select id, ts < localtimestamp - interval '2 days' as is_old from t";
+    let told = last_change(sql, &[&[("t", &[], &[at(1, 0)])], &[], &[]]).await;
+    assert_eq!(told[1..], ["-1|false", "+1|true"], "{told:?}");
+}
+
+#[tokio::test]
+async fn a_frame_that_looks_the_other_way_is_not_cut_off() {
+    let sql = "select id, count(*) over (partition by k order by ts range between interval '-1 days' \
+               preceding and interval '2 days' following) as n from t";
+    let at = |id: i64, day: i64| Row { ts: Some(START_US + day * DAY_US), ..row(id, 7) };
+    last!(sql, [[("t", &[], &[at(1, 0)])], [("t", &[], &[at(2, 1)])]], ["-1|0", "+1|1", "+2|0"]);
+}
