@@ -6,12 +6,30 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch};
-use arrow::compute::{concat_batches, take_record_batch};
+use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, RecordBatchOptions};
+use arrow::compute::{concat, concat_batches, take_record_batch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use crate::error::Result;
 use crate::rows::RowHasher;
+
+/// All rows of these batches as one batch, column by column: no more than one column is held twice.
+pub fn gathered(schema: &SchemaRef, batches: Vec<RecordBatch>) -> Result<RecordBatch> {
+    let rows = batches.iter().map(RecordBatch::num_rows).sum();
+    let mut parts: Vec<_> =
+        batches.into_iter().map(|batch| batch.into_parts().1.into_iter()).collect();
+    if parts.is_empty() {
+        return Ok(RecordBatch::new_empty(schema.clone()));
+    }
+    let mut columns = Vec::with_capacity(schema.fields().len());
+    for _ in schema.fields() {
+        let column: Vec<ArrayRef> = parts.iter_mut().filter_map(Iterator::next).collect();
+        let column: Vec<&dyn Array> = column.iter().map(AsRef::as_ref).collect();
+        columns.push(concat(&column)?);
+    }
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    Ok(RecordBatch::try_new_with_options(schema.clone(), columns, &options)?)
+}
 
 /// The weight column that [`ChangeBatch::weighted`] appends.
 pub const WEIGHT_COLUMN: &str = "_weight";
@@ -132,4 +150,30 @@ impl ChangeBatch {
 /// The rows at these positions, in this order.
 pub fn take_rows(batch: &RecordBatch, rows: Vec<u64>) -> Result<RecordBatch> {
     Ok(take_record_batch(batch, &arrow::array::UInt64Array::from(rows))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::StringArray;
+
+    use super::*;
+
+    fn batch(of: &[i64]) -> RecordBatch {
+        let texts: StringArray = of.iter().map(|n| (n % 3 > 0).then(|| n.to_string())).collect();
+        let numbers = Int64Array::from(of.to_vec());
+        let columns = vec![("n", Arc::new(numbers) as ArrayRef), ("t", Arc::new(texts))];
+        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, c)| (n, c, true)))
+            .unwrap()
+    }
+
+    #[test]
+    fn gathered_rows_are_those_of_all_batches_in_their_order() {
+        let schema = batch(&[]).schema();
+        for batches in [vec![], vec![batch(&[3, 1])], vec![batch(&[5, 6]), batch(&[]), batch(&[4])]]
+        {
+            let wanted = concat_batches(&schema, &batches).unwrap();
+            assert_eq!(gathered(&schema, batches).unwrap(), wanted);
+        }
+        assert!(gathered(&schema, vec![batch(&[1]).project(&[0]).unwrap()]).is_err());
+    }
 }

@@ -61,6 +61,8 @@ class Compiled:
         dbt(project, folder / "bank.duckdb", "compile")
         manifest = json.loads((project / "target" / "manifest.json").read_text())
         self.sources = {s["name"]: s["relation_name"] for s in manifest["sources"].values()}
+        tests = [n for n in manifest["nodes"].values() if n["resource_type"] == "test"]
+        self.tests: dict[str, str] = {test["name"]: test["compiled_code"] for test in tests}
         left = {key: node for key, node in manifest["nodes"].items()
                 if node["resource_type"] in ("model", "snapshot")}
         self.nodes: list[Node] = []

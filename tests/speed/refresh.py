@@ -42,7 +42,9 @@ NOTES = """\
     that the source deleted: {stale} rows in {models} of {compared} models differ from the lake's
 (c) the models' compiled SQL in graph order, the median of {runs} runs, after which no row of those
     models differs; no tests, and snapshots are left as they stand after (b)
-(d) the last part of the initial read, then every model, snapshot and test from nothing"""
+(d) the last part of the initial read, then every model, snapshot and test from nothing
+(e) as (c), over Parquet files of the source tables' rows
+(f) the SQL of all {tests} data tests over what (e) made, as counts"""
 
 
 def arguments():
@@ -122,18 +124,40 @@ def bounded(connection, seconds_max: float):
         timer.cancel()
 
 
-def models(database: Path, compiled: Compiled) -> list[float]:
-    """Seconds of all models' SQL in graph order, run by run."""
+def timed(connection, statements: list[str]) -> list[float]:
+    """Seconds of all of these, run by run."""
     taken = []
-    with duckdb.connect(str(database)) as connection, bounded(connection, SQL_SECONDS_MAX):
-        connection.execute(f"set TimeZone = 'UTC'; set threads = {THREADS}")
+    with bounded(connection, SQL_SECONDS_MAX):
         for _ in range(SQL_RUNS):
             since = time.perf_counter()
-            for node in compiled.nodes:
-                if node.kind == "model":
-                    connection.execute(f"create or replace table {node.relation} as {node.sql}")
+            for statement in statements:
+                connection.execute(statement).fetchall()
             taken.append(time.perf_counter() - since)
     return taken
+
+
+@contextmanager
+def alone(database: Path):
+    """DuckDB on as many threads as Freshet has, in UTC."""
+    with duckdb.connect(str(database)) as connection:
+        connection.execute(f"set TimeZone = 'UTC'; set threads = {THREADS}")
+        yield connection
+
+
+def made(compiled: Compiled) -> list[str]:
+    """All models' SQL in graph order, as statements that make them anew."""
+    return [f"create or replace table {node.relation} as {node.sql}"
+            for node in compiled.nodes if node.kind == "model"]
+
+
+def from_parquet(connection, compiled: Compiled, folder: Path) -> None:
+    """Puts each source's rows into a Parquet file that is read in its place."""
+    folder.mkdir()
+    for name, relation in compiled.sources.items():
+        file = folder / f"{name}.parquet"
+        connection.execute(f"copy {relation} to '{file}' (format parquet, compression zstd)")
+        connection.execute(f"drop table {relation}")
+        connection.execute(f"create view {relation} as select * from read_parquet('{file}')")
 
 
 def differing(database: Path, compiled: Compiled, lake: Lake, decision: dict) -> dict[str, int]:
@@ -177,10 +201,17 @@ def measure(options, folder: Path) -> dict:
     show(database, compiled, lake, after)
     second, inner = build(project, database)
     stale = differing(database, compiled, lake, after)
-    taken = models(database, compiled)
+    with alone(database) as connection:
+        taken = timed(connection, made(compiled))
     wrong = {name: n for name, n in differing(database, compiled, lake, after).items() if n}
     assert not wrong, f"the models' SQL gives other rows than the lake has: {wrong}"
-    epoch, alone = told["epoch_ms_p50"] / 1e3, statistics.median(taken)
+    with alone(database) as connection:
+        from_parquet(connection, compiled, folder / "parquet")
+        taken_from_parquet = timed(connection, made(compiled))
+        counts = [f"select count(*) from ({sql})" for sql in compiled.tests.values()]
+        taken_by_tests = timed(connection, counts)
+    epoch, in_full = told["epoch_ms_p50"] / 1e3, statistics.median(taken)
+    parquet, tests = map(statistics.median, (taken_from_parquet, taken_by_tests))
     return {
         "rows": told["rows"], "stored_rows": told["stored_rows"], "changes": options.changes,
         "models_compared": len(stale),
@@ -188,10 +219,14 @@ def measure(options, folder: Path) -> dict:
         "epoch_seconds": epoch, "epoch_seconds_p99": told["epoch_ms_p99"] / 1e3,
         "dbt_first_build_seconds": first,
         "dbt_build_seconds": second, "dbt_build_inner_seconds": inner,
-        "sql_seconds": alone, "sql_seconds_all": taken,
+        "sql_seconds": in_full, "sql_seconds_all": taken,
+        "sql_parquet_seconds": parquet, "sql_parquet_seconds_all": taken_from_parquet,
+        "tests": len(counts), "tests_seconds": tests, "tests_seconds_all": taken_by_tests,
         "rebuild_seconds": told["build_seconds"],
-        "epoch_to_dbt": epoch / second, "epoch_to_sql": epoch / alone,
-        "rebuild_to_sql": told["build_seconds"] / alone,
+        "epoch_to_dbt": epoch / second, "epoch_to_sql": epoch / in_full,
+        "rebuild_to_sql": told["build_seconds"] / in_full,
+        "rebuild_to_sql_parquet": told["build_seconds"] / parquet,
+        "rebuild_to_sql_parquet_and_tests": told["build_seconds"] / (parquet + tests),
         "epoch_to_that_of_the_smaller_bank": told["epoch_ratio"],
         "freshet": of_banks,
     }
@@ -202,9 +237,12 @@ def table(m: dict) -> str:
     rows = [("(a) Freshet, an epoch", m["epoch_seconds"]),
             ("(b) dbt build", m["dbt_build_seconds"]),
             ("(c) DuckDB, the models' SQL", m["sql_seconds"]),
-            ("(d) Freshet, the rebuild", m["rebuild_seconds"])]
+            ("(d) Freshet, the rebuild", m["rebuild_seconds"]),
+            ("(e) DuckDB from Parquet", m["sql_parquet_seconds"]),
+            ("(f) DuckDB, the tests' SQL", m["tests_seconds"])]
     ratios = [("(a):(b)", m["epoch_to_dbt"]), ("(a):(c)", m["epoch_to_sql"]),
-              ("(d):(c)", m["rebuild_to_sql"])]
+              ("(d):(c)", m["rebuild_to_sql"]), ("(d):(e)", m["rebuild_to_sql_parquet"]),
+              ("(d):(e)+(f)", m["rebuild_to_sql_parquet_and_tests"])]
     lines = [f"{m['changes']} changes to {m['rows']} rows of the bank", "", f"{'':<32}seconds"]
     if m["epoch_to_that_of_the_smaller_bank"] != 1:
         ratios.append(("(a):a smaller bank's epoch", m["epoch_to_that_of_the_smaller_bank"]))
@@ -213,7 +251,8 @@ def table(m: dict) -> str:
     lines += [f"{name:<30}{ratio:>9.3f}   1 : {1 / ratio:.2f}" for name, ratio in ratios]
     stale = m["rows_that_differ_after_dbt_build"]
     notes = NOTES.format(inner=m["dbt_build_inner_seconds"], runs=SQL_RUNS, models=len(stale),
-                         stale=sum(stale.values()), compared=m["models_compared"])
+                         stale=sum(stale.values()), compared=m["models_compared"],
+                         tests=m["tests"])
     return "\n".join([*lines, "", notes])
 
 

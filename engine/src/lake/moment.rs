@@ -10,7 +10,7 @@ use arrow::compute::interleave_record_batch;
 use freshet_sql::change::ChangeBatch;
 use freshet_sql::maintain::keys::{KeyExprs, KeySet};
 use freshet_sql::maintain::near::{RangeKey, Ranges};
-use freshet_sql::maintain::stored::{Stored, When};
+use freshet_sql::maintain::stored::{Stored, Wanted, When};
 
 use super::file::LiveFile;
 use super::index::Place;
@@ -68,29 +68,19 @@ impl Stored for Moment<'_> {
         keys: &KeySet,
         columns: &[usize],
         when: When,
+        wanted: Wanted,
     ) -> freshet_sql::error::Result<Vec<RecordBatch>> {
-        let hashes = sorted(keys);
-        let found = self.find(when, |file| {
-            let by = file.index(index)?;
-            Ok(hashes.iter().flat_map(|hash| by.rows(*hash)).copied().collect())
-        })?;
-        let kept = |removed: &RecordBatch| index.keep(removed, keys);
-        self.taken(&found, columns, when, kept)
-    }
-
-    fn some_with_keys(
-        &self,
-        index: &KeyExprs,
-        keys: &KeySet,
-        columns: &[usize],
-        when: When,
-    ) -> freshet_sql::error::Result<Vec<RecordBatch>> {
-        let mut wanted = sorted(keys);
+        let mut hashes: Vec<u64> = keys.hashes().collect();
+        hashes.sort_unstable();
         let found = self.find(when, |file| {
             let (by, mut rows) = (file.index(index)?, Vec::new());
-            wanted.retain(|hash| {
-                let living = |row: &&u32| !file.gone.contains(**row);
-                let first = by.rows(*hash).iter().find(living);
+            hashes.retain(|hash| {
+                let of_key = by.rows(*hash);
+                if wanted == Wanted::Every {
+                    rows.extend(of_key);
+                    return true;
+                }
+                let first = of_key.iter().find(|row| !file.gone.contains(**row));
                 rows.extend(first);
                 first.is_none()
             });
@@ -105,9 +95,8 @@ impl Stored for Moment<'_> {
         index: &RangeKey,
         ranges: &[(u64, (i64, i64))],
         rows: usize,
-        when: When,
     ) -> freshet_sql::error::Result<Vec<(i64, i64)>> {
-        self.rows_beside(index, ranges, rows, when)
+        self.rows_beside(index, ranges, rows)
     }
 
     fn with_ranges(
@@ -130,13 +119,6 @@ impl Stored for Moment<'_> {
         let kept = |removed: &RecordBatch| index.keep(removed, ranges);
         self.taken(&found, columns, when, kept)
     }
-}
-
-/// The hashes of keys, in order.
-fn sorted(keys: &KeySet) -> Vec<u64> {
-    let mut hashes: Vec<u64> = keys.hashes().collect();
-    hashes.sort_unstable();
-    hashes
 }
 
 impl LiveFile {

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use freshet_sql::change::ChangeBatch;
 use freshet_sql::plan::full::Bound;
 
 use super::cold::Cold;
@@ -23,6 +24,8 @@ use crate::error::{Error, Result};
 const MOVED_ROWS_MIN: usize = if cfg!(test) { 16 } else { 1024 };
 /// What the full runs of an epoch are given at least.
 const WORK_BYTES_MIN: usize = 32 << 20;
+/// What queries may remember beside the tables, as a share of the bound.
+const BESIDE_SHARE: usize = 8;
 /// Once the bound is passed, this share of it is kept, in percent.
 const KEPT_PERCENT: usize = 90;
 
@@ -36,6 +39,8 @@ pub struct Room {
     work: OnceLock<Option<Bound>>,
     /// Bytes of what is being loaded.
     loaded: AtomicUsize,
+    /// Bytes of what queries remember beside the tables.
+    beside: AtomicUsize,
 }
 
 /// What tables hold.
@@ -45,6 +50,9 @@ pub struct Held {
     pub hot_bytes: u64,
     /// Bytes that they may hold at most.
     pub bytes_max: u64,
+    /// Bytes of what queries remember beside them, within the same bound.
+    #[serde(default)]
+    pub remembered_bytes: u64,
     /// Bytes on the local disk.
     pub cold_bytes: u64,
     /// Tables of which something lies there.
@@ -59,7 +67,25 @@ impl Room {
         // Tables have three quarters of what an epoch's work is given the fourth of.
         let work_bytes = (bytes_max / 3).max(WORK_BYTES_MIN);
         let work = OnceLock::new();
-        Self { bytes_max, cold, kept: None, work_bytes, work, loaded: AtomicUsize::new(0) }
+        Self {
+            bytes_max,
+            cold,
+            kept: None,
+            work_bytes,
+            work,
+            loaded: AtomicUsize::new(0),
+            beside: AtomicUsize::new(0),
+        }
+    }
+
+    /// What queries may remember of groups.
+    pub const fn beside_max(&self) -> usize {
+        self.bytes_max / BESIDE_SHARE
+    }
+
+    /// They remember so many bytes, which are taken from the tables' room.
+    pub fn set_beside(&self, bytes: usize) {
+        self.beside.store(bytes, Ordering::Relaxed);
     }
 
     /// What a run over so many bytes may hold; none where they are few enough to be held all.
@@ -130,6 +156,17 @@ impl Table {
         self.heap_bytes() + self.cold_bytes()
     }
 
+    /// This epoch's change, its added rows as the table has them where it has moved them to disk: they
+    /// are not held in memory beside it.
+    pub fn held_once(&self, change: ChangeBatch) -> ChangeBatch {
+        let mut new = self.files.range(self.first_new_file..).map(|(_, file)| file);
+        let (Some(file), None) = (new.next(), new.next()) else { return change };
+        if file.cold_bytes() == 0 || file.rows.num_rows() != change.added.num_rows() {
+            return change;
+        }
+        ChangeBatch { added: file.rows.clone(), ..change }
+    }
+
     /// Bytes of its rows that lie on disk.
     pub fn cold_bytes(&self) -> usize {
         self.files.values().map(LiveFile::cold_bytes).sum()
@@ -147,6 +184,10 @@ impl Tables {
         Held {
             hot_bytes: self.hot_bytes() as u64,
             bytes_max: self.room.as_ref().map_or(0, |room| room.bytes_max as u64),
+            remembered_bytes: self
+                .room
+                .as_ref()
+                .map_or(0, |room| room.beside.load(Ordering::Relaxed) as u64),
             cold_bytes: self.relations().map(|t| t.cold_bytes() as u64).sum(),
             cold: self.relations().filter(is_cold).map(|t| t.path().to_owned()).collect(),
         }
@@ -155,7 +196,7 @@ impl Tables {
     /// Moves rows to disk until what is left fits.
     pub fn make_room(&mut self) -> Result<()> {
         let Some(room) = self.room.clone() else { return Ok(()) };
-        let mut hot = self.hot_bytes();
+        let mut hot = self.hot_bytes() + room.beside.load(Ordering::Relaxed);
         if hot <= room.bytes_max {
             return Ok(());
         }

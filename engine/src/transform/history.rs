@@ -4,7 +4,7 @@ use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use freshet_sql::change::{ChangeBatch, take_rows};
-use freshet_sql::maintain::stored::{Stored, When};
+use freshet_sql::maintain::stored::{Stored, Wanted, When};
 use freshet_sql::materialize::snapshot::{Event, fold};
 use freshet_sql::plan::Session;
 use freshet_sql::plan::live::LiveTable;
@@ -51,11 +51,12 @@ fn versions_by_key(
     let keys = snapshot.key_alone.set([keys])?;
     let every: Vec<usize> = (0..snapshot.spec.schema().fields().len()).collect();
     if !snapshot.imported.is_empty() {
-        return Ok(stored.with_keys(&snapshot.key, &keys, &every, When::After)?);
+        return Ok(stored.with_keys(&snapshot.key, &keys, &every, When::After, Wanted::Every)?);
     }
-    let mut found = stored.with_keys(&snapshot.key_of_open, &keys, &every, When::After)?;
+    let mut found =
+        stored.with_keys(&snapshot.key_of_open, &keys, &every, When::After, Wanted::Every)?;
     let closed = keys.without(&snapshot.key.set(&found)?)?;
-    found.extend(stored.with_keys(&snapshot.key, &closed, &every, When::After)?);
+    found.extend(stored.with_keys(&snapshot.key, &closed, &every, When::After, Wanted::Every)?);
     Ok(found)
 }
 

@@ -148,6 +148,20 @@ impl Planned {
         }
     }
 
+    /// Bytes of what its queries remember between epochs, about. Beyond this bound all of it is
+    /// forgotten: it is derived.
+    pub fn remembered_bytes(&self, bytes_max: usize) -> usize {
+        let models = self.models.iter().map(|m| &m.maintained);
+        let all = || models.clone().chain(self.tests.iter().map(|t| &t.maintained));
+        let bytes = all().map(Maintained::held_bytes).sum();
+        if bytes <= bytes_max {
+            return bytes;
+        }
+        tracing::debug!(bytes, bytes_max, "what queries remember of groups is forgotten");
+        all().for_each(Maintained::forget);
+        0
+    }
+
     /// A relation as full runs read it.
     pub fn live(&self, name: &str) -> Option<&LiveTable> {
         let model = || self.models.iter().find(|m| m.name == name).map(|m| &m.live);

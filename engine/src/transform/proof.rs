@@ -124,7 +124,7 @@ pub fn proof(name: &str, epoch: u64, table: &Table, fresh: &[RecordBatch]) -> Re
     let mut found = table.pinned();
     found.reindex()?;
     let fresh = concat_batches(&table.schema(), fresh)?;
-    let difference = difference(&found, &[fresh], &table.schema(), table.hasher())?;
+    let difference = difference(&found, vec![fresh], &table.schema(), table.hasher())?;
     let drifted = difference.is_empty();
     Ok(Proof { name: name.to_owned(), epoch, rows, difference, drifted })
 }

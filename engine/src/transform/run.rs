@@ -22,6 +22,9 @@ use crate::lake::tables::Tables;
 /// A full recompute of fewer rows stays on its core.
 const WIDE_ROWS: u64 = 100_000;
 
+/// After a level that adds so many rows to a model there may be more than fits.
+const LARGE_ROWS: usize = 16_384;
+
 /// What an epoch gives to the models.
 #[derive(Debug, Default)]
 pub struct Input {
@@ -96,11 +99,15 @@ impl Planned {
                 })?
             };
             let applied = self.apply(tables, made, input.epoch)?;
+            if applied.iter().any(|(_, change, _)| change.added.num_rows() >= LARGE_ROWS) {
+                tables.make_room()?;
+            }
             for (at, change, mut report) in applied {
                 let model = &self.models[at];
-                report.rows = stored(tables, model)?.rows() as u64;
+                let table = stored(tables, model)?;
+                report.rows = table.rows() as u64;
                 if !change.is_empty() {
-                    changes.insert(model.name.clone(), change);
+                    changes.insert(model.name.clone(), table.held_once(change));
                 }
                 reports.push((at, report));
             }
@@ -209,7 +216,7 @@ impl Planned {
         model.maintained.forget();
         let fresh = self.whole(model, tables, view, wide(view)).await?;
         let table = stored(tables, model)?;
-        let change = difference(table, &fresh, &model.spec.schema, table.hasher())?;
+        let change = difference(table, fresh, &model.spec.schema, table.hasher())?;
         Ok(Made { rows_read: view.rows(), ..Made::by(Mode::Recompute, why, change) })
     }
 

@@ -44,8 +44,8 @@ impl Planned {
             };
             let change = onto_imported(&self.session, snapshot, queries, relation, images).await?;
             let left = untouched(&snapshot.imported, &change, table.hasher())?;
-            let fresh = [left, change.added];
-            let change = difference(table, &fresh, &model.spec.schema, table.hasher())?;
+            let fresh = vec![left, change.added];
+            let change = difference(table, fresh, &model.spec.schema, table.hasher())?;
             return Ok(Made::by(Mode::Rebuild, "folded anew from raw", change));
         }
         let Some(images) = input.images.get(&queries.source) else {

@@ -15,10 +15,11 @@ use super::beside;
 use super::canonical;
 use super::interval::{self, Near};
 use super::keys::{KeyExprs, physical};
-use super::near::{RangeKey, Reach, Span};
+use super::near::RangeKey;
 use super::node::{Access, AggregateOp, JoinInput, JoinOp, Node, Op, Side, WindowOp};
 use super::obstacle::Construct;
 use super::operator::{Operator, nullable};
+use super::reach::{Reach, Span};
 use super::rewrite;
 use super::timed::{self, Bound, TimedOp};
 use super::totals::Totals;
@@ -257,7 +258,7 @@ impl<'a> Compiler<'a> {
         if by.is_empty() {
             return self.whole(&plan, &[input], Construct::GlobalWindow).await;
         }
-        let near = match Reach::of(node) {
+        let near = match Span::of(node) {
             Some((order, span)) => {
                 let mut key = by.clone();
                 key.push(order);

@@ -69,7 +69,10 @@ impl Maintained {
         let mut plan = Vec::new();
         reader.draw(self.plan.root, 0, &mut plan);
         let mut inputs: BTreeMap<String, InputMode> = BTreeMap::new();
-        for mode in reader.modes(self.plan.root) {
+        for mut mode in reader.modes(self.plan.root) {
+            if self.by_time {
+                reader.reach(Cost::Full, None, Some(Construct::Time), &mut mode);
+            }
             match inputs.get_mut(&mode.relation) {
                 Some(known) => {
                     for key in mode.keys {
@@ -155,7 +158,8 @@ impl Reader<'_> {
             Op::Join(join) => self.pass_join(join, at, mode),
             Op::Aggregate(op) => {
                 let by = named(&op.groups.name);
-                if op.totals.is_some() {
+                // One group is remembered; of many the small ones are read again.
+                if op.totals.is_some() && op.groups.is_everything() {
                     self.reach(Cost::Keys, Some(by), None, mode);
                 } else {
                     self.reach_by(&op.by_group, by, mode);

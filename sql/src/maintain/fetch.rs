@@ -9,7 +9,7 @@ use super::keys::KeySet;
 use super::near::Ranges;
 use super::node::{Access, AggregateOp, JoinOp, Op, Side, WindowOp};
 use super::run::{Run, Stop};
-use super::stored::When;
+use super::stored::{Wanted, When};
 use super::{canonical, mutated};
 use crate::plan::types;
 
@@ -25,7 +25,7 @@ impl Run<'_> {
         let fewer = mutated("fetch: a null is no key").then(|| keys.without_nulls()).transpose()?;
         let keys = fewer.as_ref().unwrap_or(keys);
         match access {
-            Access::Index { node, index } => self.look_up(*node, index, keys, when, false),
+            Access::Index { node, index } => self.look_up(*node, index, keys, when, Wanted::Every),
             Access::Range { .. } => Err(Stop::bug()),
             Access::Through { node, input } => {
                 let rows = Box::pin(self.fetch(input, keys, when)).await?;
@@ -87,7 +87,7 @@ impl Run<'_> {
     pub async fn fetch_some(&self, access: &Access, keys: &KeySet, when: When) -> Fetched {
         match access {
             _ if keys.is_empty() => Ok(Vec::new()),
-            Access::Index { node, index } => self.look_up(*node, index, keys, when, true),
+            Access::Index { node, index } => self.look_up(*node, index, keys, when, Wanted::Any),
             Access::Through { node, input }
                 if matches!(self.plan.nodes[*node].op, Op::Project { .. } | Op::Rename { .. }) =>
             {
@@ -104,7 +104,7 @@ impl Run<'_> {
         index: &super::keys::KeyExprs,
         keys: &KeySet,
         when: When,
-        some: bool,
+        wanted: Wanted,
     ) -> Fetched {
         let Op::Scan { relation, columns, .. } = &self.plan.nodes[node].op else {
             return Err(Stop::bug());
@@ -112,11 +112,7 @@ impl Run<'_> {
         let when = if mutated("fetch: before is after") { When::After } else { when };
         let when = if mutated("fetch: after is before") { When::Before } else { when };
         let Some(stored) = self.relations.stored(relation) else { return Ok(Vec::new()) };
-        let rows = if some {
-            stored.some_with_keys(index, keys, columns, when)?
-        } else {
-            stored.with_keys(index, keys, columns, when)?
-        };
+        let rows = stored.with_keys(index, keys, columns, when, wanted)?;
         self.reached(rows.iter().map(RecordBatch::num_rows).sum())?;
         self.renamed(node, &rows)
     }

@@ -183,7 +183,7 @@ pub(super) fn hashes_of(columns: &[ArrayRef], rows: usize) -> Result<Vec<u64>> {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::Int64Array;
+    use arrow::array::{Float64Array, Int64Array};
 
     use super::*;
 
@@ -204,5 +204,12 @@ mod tests {
         let hashes = hashes_of(&[column(0), column(1), column(2)], rows.len()).unwrap();
         let apart: HashSet<u64> = hashes.iter().copied().collect();
         assert_eq!(apart.len(), rows.len(), "{hashes:?}");
+    }
+
+    #[test]
+    fn both_zeros_are_one_key() {
+        let zeros: ArrayRef = Arc::new(Float64Array::from(vec![0.0, -0.0]));
+        let hashes = hashes_of(&[zeros], 2).unwrap();
+        assert_eq!(hashes[0], hashes[1], "as queries group and join them");
     }
 }

@@ -50,6 +50,7 @@ mod operator;
 mod partials;
 mod parts;
 pub mod place;
+mod reach;
 pub mod recompute;
 mod rewrite;
 mod rowwise;
@@ -69,6 +70,7 @@ use datafusion::logical_expr::Expr;
 
 use crate::change::ChangeBatch;
 use crate::error::{Error, Result};
+use crate::lineage::timing;
 use crate::plan::{Prepared, Session, types};
 use crate::rows::RowHasher;
 
@@ -95,6 +97,8 @@ pub struct Maintained {
     /// Whether its full recompute goes node by node: it depends on the order of rows, or can't be
     /// planned in one piece.
     ordered: bool,
+    /// Whether values or keys depend on the epoch's time: nothing tells what changes with it.
+    by_time: bool,
 }
 
 /// What maintenance made of an epoch.
@@ -119,7 +123,8 @@ impl Maintained {
         // DataFusion's own checks refuse some sorts below unions that it planned itself.
         let ordered = ordered || session.physical(query.optimized()).await.is_err();
         let plan = Nodes { nodes: compiler.nodes, root };
-        Ok(Self { plan, query: query.clone(), ordered })
+        let by_time = timing(query.optimized())?.unfollowed;
+        Ok(Self { plan, query: query.clone(), ordered, by_time })
     }
 
     /// The change of the result in this epoch, whose time the session's clock says; `before_us` is that
@@ -132,6 +137,10 @@ impl Maintained {
         before_us: i64,
         limit: u64,
     ) -> Result<Outcome> {
+        if self.by_time && !mutated("time: a value with the time in it stays") {
+            self.forget();
+            return Ok(Outcome::Full(Construct::Time.name().to_owned()));
+        }
         let run = Run::new(&self.plan, session, relations, (before_us, session.time_us()), limit);
         let made = match run.delta(self.plan.root).await {
             Ok(made) => made,
@@ -177,13 +186,19 @@ impl Maintained {
 
     /// Forgets what it remembers between epochs: after any epoch that did not run it.
     pub fn forget(&self) {
-        for node in &self.plan.nodes {
-            if let node::Op::Aggregate(op) = &node.op
-                && let Some(totals) = &op.totals
-            {
-                totals.forget();
-            }
-        }
+        self.totals().for_each(totals::Totals::forget);
+    }
+
+    /// Bytes of what it remembers, about.
+    pub fn held_bytes(&self) -> usize {
+        self.totals().map(totals::Totals::held_bytes).sum()
+    }
+
+    fn totals(&self) -> impl Iterator<Item = &totals::Totals> {
+        self.plan.nodes.iter().filter_map(|node| match &node.op {
+            node::Op::Aggregate(op) => op.totals.as_ref(),
+            _ => None,
+        })
     }
 }
 

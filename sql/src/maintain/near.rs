@@ -9,16 +9,11 @@ use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::{cast, filter_record_batch};
-use arrow::datatypes::{DataType, Int64Type, TimeUnit};
-use datafusion::common::ScalarValue;
-use datafusion::logical_expr::{
-    Expr, ExprSchemable, Window, WindowFrame, WindowFrameBound, WindowFrameUnits,
-    WindowFunctionDefinition,
-};
+use arrow::datatypes::{DataType, Int64Type};
 use datafusion::physical_expr::PhysicalExpr;
 
 use super::keys::KeyExprs;
-use super::{beside, mutated, run_error, unaliased_ref};
+use super::{mutated, run_error};
 use crate::error::{Error, Result};
 
 /// Stands for a null order.
@@ -144,59 +139,9 @@ impl Ranges {
         });
         Self::of(around)
     }
-}
-
-/// How far a row of a window sees.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Span {
-    /// Back and forward, in units of the order.
-    Distance(i64, i64),
-    /// So many rows on either side.
-    Rows(usize),
-}
-
-/// A window's reach along its order.
-#[derive(Debug, Clone)]
-pub(super) struct Reach {
-    pub key: RangeKey,
-    pub span: Span,
-}
-
-impl Reach {
-    /// What all of a window's functions see, if it has a bound; with the order.
-    pub fn of(node: &Window) -> Option<(Expr, Span)> {
-        let range =
-            Self::range(node).map(|(by, before, after)| (by, Span::Distance(before, after)));
-        range.or_else(|| beside::reach(node).map(|(by, rows)| (by, Span::Rows(rows))))
-    }
-
-    /// The frame of all of a window's functions, if it is one bounded range; with the order.
-    fn range(node: &Window) -> Option<(Expr, i64, i64)> {
-        let mut found: Option<(Expr, i64, i64)> = None;
-        for expr in &node.window_expr {
-            let Expr::WindowFunction(call) = unaliased_ref(expr) else { return None };
-            let WindowFunctionDefinition::AggregateUDF(_) = &call.fun else { return None };
-            if !beside::is_exact(call, node) {
-                return None;
-            }
-            let [order] = call.params.order_by.as_slice() else { return None };
-            let kind = order.expr.get_type(node.input.schema().as_ref()).ok()?;
-            let (before, after) = bounds(&call.params.window_frame, &kind)?;
-            let forward = order.asc || mutated("range: a falling order rises");
-            let (before, after) = if forward { (before, after) } else { (after, before) };
-            match &found {
-                None => found = Some((order.expr.clone(), before, after)),
-                Some((by, b, a)) if *by == order.expr => {
-                    found = Some((by.clone(), before.max(*b), after.max(*a)));
-                }
-                Some(_) => return None,
-            }
-        }
-        found
-    }
 
     /// Where rows are reached by changes at these places, over a distance.
-    pub fn reached(places: &[(u64, i64)], (preceding, following): (i64, i64)) -> Ranges {
+    pub(super) fn reached(places: &[(u64, i64)], (preceding, following): (i64, i64)) -> Self {
         let (mut before, mut after) = (following, preceding);
         if mutated("range: reaches as far back as forward") {
             (before, after) = (after, before);
@@ -204,46 +149,12 @@ impl Reach {
         if mutated("range: the end is left out") {
             after = after.saturating_sub(1);
         }
-        Ranges::around(places, before, after)
+        Self::around(places, before, after)
     }
 
     /// Where rows are seen by those that are reached.
-    pub fn seen(places: &[(u64, i64)], (preceding, following): (i64, i64)) -> Ranges {
+    pub(super) fn seen(places: &[(u64, i64)], (preceding, following): (i64, i64)) -> Self {
         let both = following.saturating_add(preceding);
-        Ranges::around(places, both, both)
-    }
-}
-
-/// How far a range frame goes back and forward, in units of the order; `None` where it has no bound.
-fn bounds(frame: &WindowFrame, kind: &DataType) -> Option<(i64, i64)> {
-    if frame.units != WindowFrameUnits::Range {
-        return None;
-    }
-    let before = match &frame.start_bound {
-        WindowFrameBound::Preceding(by) => distance(by, kind)?,
-        WindowFrameBound::CurrentRow => 0,
-        WindowFrameBound::Following(_) => return None,
-    };
-    let after = match &frame.end_bound {
-        WindowFrameBound::Following(by) => distance(by, kind)?,
-        WindowFrameBound::CurrentRow => 0,
-        WindowFrameBound::Preceding(_) => return None,
-    };
-    Some((before, after))
-}
-
-fn distance(by: &ScalarValue, kind: &DataType) -> Option<i64> {
-    match (by, kind) {
-        (
-            ScalarValue::IntervalMonthDayNano(Some(v)),
-            DataType::Timestamp(TimeUnit::Microsecond, _),
-        ) if v.months == 0 => {
-            // A remainder of nanoseconds lies between two places of the order: one more is enough.
-            let micros = v.nanoseconds.div_euclid(1000) + i64::from(v.nanoseconds % 1000 != 0);
-            i64::from(v.days).checked_mul(86_400_000_000)?.checked_add(micros)
-        }
-        (ScalarValue::Int64(Some(v)), DataType::Int64) => Some(*v),
-        (ScalarValue::Int32(Some(v)), DataType::Int32) => Some(i64::from(*v)),
-        _ => None,
+        Self::around(places, both, both)
     }
 }

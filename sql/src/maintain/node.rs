@@ -9,9 +9,10 @@ use datafusion::physical_expr::PhysicalExpr;
 
 use super::interval::Near;
 use super::keys::KeyExprs;
-use super::near::{RangeKey, Reach};
+use super::near::RangeKey;
 use super::obstacle::Construct;
 use super::operator::Operator;
+use super::reach::Reach;
 use super::timed::TimedOp;
 use super::totals::Totals;
 

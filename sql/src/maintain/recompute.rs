@@ -4,10 +4,9 @@
 //! that is in both keeps what is stored, audit columns included.
 
 use arrow::array::RecordBatch;
-use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 
-use crate::change::{ChangeBatch, take_rows};
+use crate::change::{ChangeBatch, gathered, take_rows};
 use crate::error::Result;
 use crate::rows::RowHasher;
 
@@ -28,17 +27,17 @@ pub trait StoredRows {
 /// What turns `stored` into the rows of `fresh`.
 pub fn difference<S: StoredRows>(
     stored: &S,
-    fresh: &[RecordBatch],
+    fresh: Vec<RecordBatch>,
     schema: &SchemaRef,
     hasher: &RowHasher,
 ) -> Result<ChangeBatch> {
     if stored.is_empty() {
         let removed = RecordBatch::new_empty(schema.clone());
-        return Ok(ChangeBatch { removed, added: concat_batches(schema, fresh)? });
+        return Ok(ChangeBatch { removed, added: gathered(schema, fresh)? });
     }
     let mut kept = hashbrown::HashSet::new();
     let mut added = Vec::new();
-    for batch in fresh {
+    for batch in &fresh {
         let mut new_rows = Vec::new();
         for (row, identity) in hasher.hashes(batch)?.into_iter().enumerate() {
             match stored.find(identity).into_iter().find(|place| !kept.contains(place)) {
@@ -54,5 +53,5 @@ pub fn difference<S: StoredRows>(
     }
     let gone = stored.all_but(&kept);
     let removed = stored.rows_at(&gone)?;
-    Ok(ChangeBatch { removed, added: concat_batches(schema, &added)? })
+    Ok(ChangeBatch { removed, added: gathered(schema, added)? })
 }

@@ -46,6 +46,8 @@ pub(super) struct Run<'a> {
     settled: Mutex<HashMap<usize, Arc<Delta>>>,
     moved: Mutex<HashMap<(usize, u128), (Parts, Parts)>>,
     reached: AtomicU64,
+    /// Those of them that were read to be remembered.
+    primed: AtomicU64,
     limit: u64,
     priming: AtomicBool,
     remembers: bool,
@@ -86,6 +88,7 @@ impl<'a> Run<'a> {
             settled: Mutex::default(),
             moved: Mutex::default(),
             reached: AtomicU64::new(0),
+            primed: AtomicU64::new(0),
             limit,
             priming: AtomicBool::new(false),
             remembers: true,
@@ -135,11 +138,12 @@ impl<'a> Run<'a> {
     /// Counts rows read; too many, and a full recompute is cheaper.
     pub fn reached(&self, rows: usize) -> Result<(), Stop> {
         let rows = rows as u64;
+        let all = self.reached.fetch_add(rows, Ordering::Relaxed) + rows;
         if self.priming.load(Ordering::Relaxed) {
+            self.primed.fetch_add(rows, Ordering::Relaxed);
             return Ok(());
         }
-        let all = self.reached.fetch_add(rows, Ordering::Relaxed) + rows;
-        if all > self.limit {
+        if all.saturating_sub(self.primed.load(Ordering::Relaxed)) > self.limit {
             return Err(Stop::full(format!("the change reaches more than {} rows", self.limit)));
         }
         Ok(())

@@ -19,6 +19,15 @@ pub enum When {
     After,
 }
 
+/// How many rows of a key are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// All of them.
+    Every,
+    /// At least one, where there is one: whether there are any, by the key's hash.
+    Any,
+}
+
 /// A relation that can be read by key. Batches have the asked columns of it, in that order.
 pub trait Stored: Sync {
     /// How many rows there are, about.
@@ -27,35 +36,25 @@ pub trait Stored: Sync {
     /// Every row.
     fn all(&self, columns: &[usize], when: When) -> Result<Vec<RecordBatch>>;
 
-    /// At least the rows whose key is in `keys`, of those that are found by the index; for any key of
-    /// which it gives a row, all of them.
+    /// At least the rows whose key is in `keys`, of those that are found by the index. Where every row
+    /// is wanted: for any key of which it gives a row, all of them.
     fn with_keys(
         &self,
         index: &KeyExprs,
         keys: &KeySet,
         columns: &[usize],
         when: When,
-    ) -> Result<Vec<RecordBatch>>;
-
-    /// Of each key that has rows at least one of them. It asks whether there are any, by the key's
-    /// hash.
-    fn some_with_keys(
-        &self,
-        index: &KeyExprs,
-        keys: &KeySet,
-        columns: &[usize],
-        when: When,
+        wanted: Wanted,
     ) -> Result<Vec<RecordBatch>>;
 
     /// For each of these ranges the place of the row that lies so many rows before it, and of the one
-    /// so many after it; the first place and the last there are where that many do not lie there.
-    /// Rows whose order is null do not count.
+    /// so many after it, with this epoch's change; the first place and the last there are where that
+    /// many do not lie there. Rows whose order is null do not count.
     fn beside(
         &self,
         index: &RangeKey,
         ranges: &[(u64, (i64, i64))],
         rows: usize,
-        when: When,
     ) -> Result<Vec<(i64, i64)>>;
 
     /// At least the rows in these ranges; for any place of which it gives a row, all of them.

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::datatypes::{DataType, Field, SchemaRef};
-use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan};
+use datafusion::logical_expr::{Aggregate, Expr, ExprSchemable, LogicalPlan};
 use hashbrown::HashMap;
 
 use super::mutated;
@@ -56,6 +56,11 @@ pub(super) struct Totals {
 impl Totals {
     /// `None` where a function has no exact signed partial.
     pub async fn new(session: &Session, node: &Aggregate) -> Result<Option<Self>> {
+        // Groups of floats are told apart in other ways by each who hashes them: both zeros, nans.
+        let schema = node.input.schema().as_ref();
+        if node.group_expr.iter().any(|e| e.get_type(schema).map_or(true, |t| t.is_floating())) {
+            return Ok(None);
+        }
         let mut build = Build::new(node);
         for (at, expr) in node.aggr_expr.iter().enumerate() {
             let made = node.schema.field(node.group_expr.len() + at).data_type().clone();
@@ -149,7 +154,7 @@ impl Totals {
             return;
         }
         if state.len() >= REMEMBERED_MAX && !state.contains_key(&group) {
-            state.clear();
+            *state = HashMap::new();
         }
         state.insert(group, parts.clone());
     }
@@ -159,7 +164,13 @@ impl Totals {
         if mutated("totals: nothing is ever forgotten") {
             return;
         }
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = HashMap::new();
+    }
+
+    /// Bytes of what is remembered, about.
+    pub fn held_bytes(&self) -> usize {
+        let groups = self.state.lock().unwrap_or_else(PoisonError::into_inner).capacity();
+        groups * (size_of::<(u128, Parts)>() + 1 + self.kinds.len() * size_of::<i128>())
     }
 
     /// The group of every row, where there is no other.

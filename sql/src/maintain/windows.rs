@@ -5,8 +5,9 @@ use arrow::array::RecordBatch;
 use super::delta::Delta;
 use super::fetch::Rows;
 use super::mutated;
-use super::near::{Ranges, Reach, Span};
+use super::near::Ranges;
 use super::node::{Access, WindowOp};
+use super::reach::{Reach, Span};
 use super::run::{Run, Stop};
 use super::stored::When;
 
@@ -63,7 +64,7 @@ impl Run<'_> {
         let (reached, seen) = match reach.span {
             Span::Distance(back, forward) => {
                 let span = (back, forward);
-                (Reach::reached(&places, span), Reach::seen(&places, span))
+                (Ranges::reached(&places, span), Ranges::seen(&places, span))
             }
             Span::Rows(rows) => {
                 let reached = self.with_rows_beside(access, &Ranges::at(&places), rows)?;
