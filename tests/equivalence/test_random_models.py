@@ -32,7 +32,6 @@ CHUNK = 1_000
 PROCESSES = 2
 RUN_SECONDS_MAX = 900
 LIST_SECONDS_MAX = 60
-COLUMNS = "id bigint, k bigint, g varchar, d decimal(18, 2), i bigint, ts timestamp, x double"
 SAID_MAX = 4_000
 REFUSED_MAX = 0.05
 # With fewer cases, chance decides what there is to compare.
@@ -116,11 +115,13 @@ def check_case(connection, case: dict, tally: Tally) -> None:
     """One case: its tables, its portable models in order, and the comparison of each."""
     made = []
     for name, rows in case["tables"].items():
-        connection.execute(f"create table {name} ({COLUMNS})")
+        declared = case["columns"][name]
+        connection.execute(f"create table {name} ({declared})")
         made.append(name)
         if rows:
-            connection.executemany(f"insert into {name} values (?, ?, ?, ?, ?, ?, ?)",
-                                   [cells(row) for row in rows])
+            found = [cells(row) for row in rows]
+            places = ", ".join("?" * len(found[0]))
+            connection.executemany(f"insert into {name} values ({places})", found)
         assert texts(connection, name) == Counter(rows), f"seed {case['seed']}: {name} as told"
     portable = {model["name"]: model["portable"] for model in case["models"]}
     for model in case["models"]:

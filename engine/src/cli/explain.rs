@@ -66,6 +66,12 @@ pub async fn run(options: &Explain, config: impl Fn() -> Result<Config>) -> Resu
     };
     std::io::stdout().lock().write_all(text.as_bytes()).map_err(unprintable)?;
     let bad: Vec<String> = told.iter().filter_map(Told::complaint).collect();
+    if options.strict && before.is_empty() {
+        eprintln!(
+            "no earlier costs to compare with: no lake was found that has any; `--against FILE` names an \
+             explanation that `freshet explain --json` wrote"
+        );
+    }
     if options.strict && !bad.is_empty() {
         for line in &bad {
             eprintln!("{line}");
@@ -160,6 +166,10 @@ impl Told<'_> {
                 let _ = writeln!(text, "    what helps: {}", why.help());
             }
         }
+        if with_plan && !self.model.lineage.audit.is_empty() {
+            let audit = self.model.lineage.audit.join(", ");
+            let _ = writeln!(text, "audit columns, no part of what is compared: {audit}");
+        }
         if with_plan {
             let _ = writeln!(text, "plan");
             for line in &self.explained.plan {
@@ -191,6 +201,7 @@ impl Told<'_> {
             "cost_before": self.before,
             "inputs": inputs,
             "at": self.at(),
+            "audit": self.model.lineage.audit,
             "plan": self.explained.plan,
         })
     }

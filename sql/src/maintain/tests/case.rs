@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 
-use super::query::{Query, Scope, model};
+use super::query::{Columns, Query, Scope, model};
+use super::rows::{Row, batch, random, random_columns, schema_of, type_of};
 use super::tape::Tape;
-use super::world::{Row, Table, World, batch, columns, schema};
+use super::world::{Table, World};
 use crate::change::ChangeBatch;
 use crate::digest::row_texts;
 use crate::maintain::{Maintained, Outcome};
@@ -30,6 +31,8 @@ pub struct Told {
     pub text: String,
     /// Tables by name as SQL rows, models with their text, whether both engines mean it, and rows.
     pub tables: BTreeMap<String, Vec<String>>,
+    /// Their columns as SQL declares them.
+    pub columns: BTreeMap<String, String>,
     pub models: Vec<(String, String, bool, Vec<String>)>,
     /// Models followed without a full recompute, and those that were not.
     pub followed: usize,
@@ -59,14 +62,14 @@ struct History {
 
 impl History {
     /// Random changes of one table: inserts, updates, deletes, exact duplicates.
-    fn changes(&mut self, table: &str, tape: &mut Tape) -> ChangeBatch {
+    fn changes(&mut self, table: &str, columns: &Columns, tape: &mut Tape) -> ChangeBatch {
         let rows = self.rows.entry(table.to_owned()).or_default();
         let (mut removed, mut added) = (Vec::new(), Vec::new());
         for _ in 0..tape.choose(6) {
             let fresh = rows.is_empty() || tape.choose(3) == 0;
             if fresh {
                 self.next += 1;
-                let row = Row::random(self.next, tape);
+                let row = random(columns, self.next, tape);
                 if tape.chance(15) {
                     rows.push(row.clone());
                     added.push(row.clone());
@@ -86,15 +89,13 @@ impl History {
                 None => removed.push(old.clone()),
             }
             if tape.choose(3) != 0 {
-                let row = Row::random(
-                    1 + i64::from(tape.choose(u32::try_from(self.next).unwrap_or(1))),
-                    tape,
-                );
+                let id = tape.choose(u32::try_from(self.next).unwrap_or(1));
+                let row = random(columns, 1 + i64::from(id), tape);
                 rows.push(row.clone());
                 added.push(row);
             }
         }
-        ChangeBatch { removed: batch(&removed), added: batch(&added) }
+        ChangeBatch { removed: batch(columns, &removed), added: batch(columns, &added) }
     }
 }
 
@@ -116,11 +117,14 @@ async fn play(tape: &mut Tape) -> Result<Told, String> {
     let mut relations = Vec::new();
     for at in 0..1 + tape.choose(3) {
         let name = format!("t{at}");
-        lives.insert(name.clone(), session.add(&name, schema()).unwrap());
-        world.tables.insert(name.clone(), Table::empty(&schema()));
-        relations.push((name, columns(), true));
+        let columns = random_columns(tape);
+        let schema = schema_of(&columns);
+        lives.insert(name.clone(), session.add(&name, schema.clone()).unwrap());
+        world.tables.insert(name.clone(), Table::empty(&schema));
+        relations.push((name, columns, true));
     }
-    let sources: Vec<String> = world.tables.keys().cloned().collect();
+    let sources: Vec<(String, Columns)> =
+        relations.iter().map(|(name, columns, _)| (name.clone(), columns.clone())).collect();
     let mut models = Vec::new();
     for at in 0..1 + tape.choose(3) {
         let query = model(&Scope { relations: &relations }, tape, at * 1000);
@@ -143,6 +147,7 @@ async fn play(tape: &mut Tape) -> Result<Told, String> {
     let mut told = Told {
         text: String::new(),
         tables: BTreeMap::new(),
+        columns: BTreeMap::new(),
         models: Vec::new(),
         followed: 0,
         recomputed: 0,
@@ -153,8 +158,8 @@ async fn play(tape: &mut Tape) -> Result<Told, String> {
     let epochs = 2 + tape.choose(4);
     for epoch in 0..epochs {
         session.set_time(time_of(epoch));
-        for source in &sources {
-            let change = history.changes(source, tape);
+        for (source, columns) in &sources {
+            let change = history.changes(source, columns, tape);
             for (sign, rows) in [("-", &change.removed), ("+", &change.added)] {
                 for row in texts(std::slice::from_ref(rows)) {
                     told.text.push_str(&format!("epoch {epoch} {source} {sign} {row}\n"));
@@ -169,7 +174,9 @@ async fn play(tape: &mut Tape) -> Result<Told, String> {
             follow(&session, &mut world, model, (epoch, gated), &mut told).await?;
         }
     }
-    for source in &sources {
+    for (source, columns) in &sources {
+        let list = columns.iter().map(|(name, kind)| format!("{name} {}", type_of(*kind).1));
+        told.columns.insert(source.clone(), list.collect::<Vec<_>>().join(", "));
         told.tables.insert(source.clone(), texts(&[world.tables[source].after.clone()]));
     }
     for model in &models {

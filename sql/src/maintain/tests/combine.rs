@@ -1,6 +1,6 @@
 //! Random joins, unions, set operations and distinct rows.
 
-use super::query::{Columns, Kind, Maker, Query};
+use super::query::{Columns, KEYS, Kind, Maker, Query};
 
 impl Maker<'_, '_> {
     /// Two queries with an equality between them, if they have columns of one kind.
@@ -9,10 +9,9 @@ impl Maker<'_, '_> {
         let right_depth = self.tape.choose(depth);
         let right = self.query(right_depth);
         let names = [self.name("l"), self.name("r")];
-        let kinds = [Kind::Int, Kind::Text, Kind::Time];
         let mut equal = Vec::new();
         for _ in 0..1 + self.tape.choose(2) {
-            if let Some((l, kind)) = self.pick(&left, &kinds)
+            if let Some((l, kind)) = self.pick(&left, &KEYS)
                 && let Some((r, _)) = self.pick(&right, &[kind])
             {
                 equal.push(format!("{}.{l} = {}.{r}", names[0], names[1]));

@@ -3,7 +3,8 @@
 use arrow::array::RecordBatch;
 
 use super::case::texts;
-use super::world::{Row, Table, World, batch, schema};
+use super::rows::{Row, batch, columns, schema_of};
+use super::world::{Table, World};
 use crate::change::{ChangeBatch, gathered};
 use crate::maintain::{Maintained, Outcome};
 use crate::plan::Session;
@@ -21,9 +22,10 @@ pub const START_US: i64 = 1_704_067_200_000_000;
 pub async fn last_change(sql: &str, epochs: &[&[Step<'_>]]) -> Vec<String> {
     let session = Session::new().unwrap();
     let mut world = World::default();
-    let lives = ["t", "u"].map(|name| (name, session.add(name, schema()).unwrap()));
+    let (columns, of_all) = (columns(), schema_of(&columns()));
+    let lives = ["t", "u"].map(|name| (name, session.add(name, of_all.clone()).unwrap()));
     for (name, _) in &lives {
-        world.tables.insert((*name).to_owned(), Table::empty(&schema()));
+        world.tables.insert((*name).to_owned(), Table::empty(&of_all));
     }
     session.set_time(START_US);
     let prepared = session.prepare(session.plan(sql).await.unwrap()).unwrap();
@@ -38,7 +40,8 @@ pub async fn last_change(sql: &str, epochs: &[&[Step<'_>]]) -> Vec<String> {
             let step = steps.iter().find(|step| step.0 == *name);
             let (removed, added) = step.map_or((&[][..], &[][..]), |step| (step.1, step.2));
             let table = world.tables.get_mut(*name).unwrap();
-            table.change(ChangeBatch { removed: batch(removed), added: batch(added) });
+            let (removed, added) = (batch(&columns, removed), batch(&columns, added));
+            table.change(ChangeBatch { removed, added });
             live.set(vec![table.after.clone()]);
         }
         let whole: Vec<RecordBatch> = if maintained.is_ordered() {

@@ -40,7 +40,10 @@ fn what_is_maintained_equals_what_is_recomputed() {
                     serde_json::json!({"name": name, "sql": sql, "portable": portable, "rows": rows})
                 })
                 .collect();
-            let line = serde_json::json!({"seed": seed, "tables": told.tables, "models": models});
+            let (tables, columns) = (told.tables, told.columns);
+            let line = serde_json::json!({
+                "seed": seed, "tables": tables, "columns": columns, "models": models
+            });
             writeln!(file, "{line}").unwrap();
         }
     }

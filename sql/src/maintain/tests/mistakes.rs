@@ -20,14 +20,28 @@
 //! | dbt's snapshots: restored deletes, keys twice | equivalence `test_dbt_snapshot`, script `03_deletes` |
 
 use super::epochs::{DAY_US, START_US, Step, last_change};
-use super::world::Row;
+use super::rows::{Row, Value};
+
+/// `id`, `k`, `ts` and `x`; the others are null.
+fn of(id: i64, k: Option<i64>, ts: Option<i64>, x: Option<f64>) -> Row {
+    let (id, k) = (Some(Value::Int(id)), k.map(Value::Int));
+    vec![id, k, None, None, None, ts.map(Value::Time), x.map(Value::Real)]
+}
 
 fn row(id: i64, k: i64) -> Row {
-    Row::of(id, Some(k))
+    of(id, Some(k), None, None)
 }
 
 fn none(id: i64) -> Row {
-    Row::of(id, None)
+    of(id, None, None, None)
+}
+
+fn real(id: i64, x: f64) -> Row {
+    of(id, Some(7), None, Some(x))
+}
+
+fn at(id: i64, day: i64) -> Row {
+    of(id, Some(7), Some(START_US + day * DAY_US), None)
 }
 
 /// Runs the epochs and compares the last change.
@@ -148,8 +162,7 @@ async fn the_next_row_of_a_key_takes_the_place_of_the_first() {
 #[tokio::test]
 async fn sums_of_floats_are_those_of_a_recompute() {
     let sql = "select k, sum(x) as s from t group by k";
-    let with = |id: i64, x: f64| Row { x: Some(x), ..row(id, 7) };
-    let (large, small) = ([with(1, 1e16)], [with(2, 1.0), with(3, 1.0)]);
+    let (large, small) = ([real(1, 1e16)], [real(2, 1.0), real(3, 1.0)]);
     let epochs: [&[Step<'_>]; 3] =
         [&[("t", &[], &large)], &[("t", &[], &small)], &[("t", &large, &[])]];
     let told = last_change(sql, &epochs).await;
@@ -158,8 +171,7 @@ async fn sums_of_floats_are_those_of_a_recompute() {
 
 #[tokio::test]
 async fn both_zeros_are_one_group() {
-    let with = |id: i64, x: f64| Row { x: Some(x), ..row(id, 7) };
-    let (minus, plus) = ([with(1, -0.0)], [with(2, 0.0)]);
+    let (minus, plus) = ([real(1, -0.0)], [real(2, 0.0)]);
     let sql = "select x, count(*) as n from t group by x";
     last!(sql, [[("t", &[], &minus)]], ["+0.0|1"]);
     last!(sql, [[("t", &[], &minus)], [("t", &[], &plus)]], ["-0.0|1", "+0.0|2"]);
@@ -167,7 +179,6 @@ async fn both_zeros_are_one_group() {
 
 #[tokio::test]
 async fn a_value_of_the_row_and_the_time_does_not_freeze() {
-    let at = |id: i64, day: i64| Row { ts: Some(START_US + day * DAY_US), ..row(id, 7) };
     let sql = "select k, count(*) filter (where ts > localtimestamp - interval '3 days') as n from t \
                group by k";
     let told = last_change(sql, &[&[("t", &[], &[at(1, 0), at(2, 1)])], &[], &[], &[]]).await;
@@ -182,6 +193,5 @@ async fn a_value_of_the_row_and_the_time_does_not_freeze() {
 async fn a_frame_that_looks_the_other_way_is_not_cut_off() {
     let sql = "select id, count(*) over (partition by k order by ts range between interval '-1 days' \
                preceding and interval '2 days' following) as n from t";
-    let at = |id: i64, day: i64| Row { ts: Some(START_US + day * DAY_US), ..row(id, 7) };
     last!(sql, [[("t", &[], &[at(1, 0)])], [("t", &[], &[at(2, 1)])]], ["-1|0", "+1|1", "+2|0"]);
 }

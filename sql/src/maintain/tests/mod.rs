@@ -11,6 +11,7 @@ mod mistakes;
 pub mod mutations;
 mod query;
 mod ranges;
+mod rows;
 mod shapes;
 mod tape;
 mod world;

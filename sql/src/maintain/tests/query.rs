@@ -10,7 +10,12 @@ pub enum Kind {
     Money,
     Time,
     Real,
+    Day,
+    Flag,
 }
+
+/// Kinds that compare for equality.
+pub(super) const KEYS: [Kind; 5] = [Kind::Int, Kind::Text, Kind::Time, Kind::Day, Kind::Flag];
 
 /// A relation's columns.
 pub type Columns = Vec<(String, Kind)>;
@@ -96,7 +101,7 @@ impl Maker<'_, '_> {
         let wanted = 1 + self.tape.choose(most);
         let mut key: Vec<(String, Kind)> = Vec::new();
         for _ in 0..wanted {
-            if let Some(found) = self.pick(query, &[Kind::Int, Kind::Text, Kind::Time])
+            if let Some(found) = self.pick(query, &KEYS)
                 && !key.contains(&found)
             {
                 key.push(found);
@@ -106,9 +111,7 @@ impl Maker<'_, '_> {
     }
 
     pub(super) fn condition(&mut self, query: &Query, alias: &str) -> String {
-        let Some((column, kind)) =
-            self.pick(query, &[Kind::Int, Kind::Text, Kind::Money, Kind::Time])
-        else {
+        let Some((column, kind)) = self.pick(query, &[&KEYS[..], &[Kind::Money]].concat()) else {
             return "1 = 1".to_owned();
         };
         let column = format!("{alias}.{column}");
@@ -123,6 +126,9 @@ impl Maker<'_, '_> {
             (Kind::Time, _) => {
                 format!("{column} < timestamp '2024-01-0{} 00:00:00'", 1 + self.tape.choose(9))
             }
+            (Kind::Day, _) => format!("{column} >= date '2024-01-0{}'", 1 + self.tape.choose(5)),
+            (Kind::Flag, 0) => column,
+            (Kind::Flag, _) => format!("not {column}"),
             (Kind::Real, _) => format!("{column} > 1.5"),
         }
     }
@@ -175,7 +181,7 @@ impl Maker<'_, '_> {
         for _ in 0..1 + self.tape.choose(3) {
             let name = self.name("a");
             let choice = self.tape.choose(9);
-            let any = [Kind::Int, Kind::Money, Kind::Text, Kind::Time];
+            let any = [Kind::Int, Kind::Money, Kind::Text, Kind::Time, Kind::Day];
             let (value, kind) = match choice {
                 0 => ("count(*)".to_owned(), Kind::Int),
                 1 | 2 => match self.pick(inner, &[Kind::Money]) {

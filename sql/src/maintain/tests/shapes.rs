@@ -1,12 +1,12 @@
 //! Random windows, subqueries and whole-table constructs: the other half of the generator.
 
-use super::query::{Kind, Maker, Query};
+use super::query::{KEYS, Kind, Maker, Query};
 
 impl Maker<'_, '_> {
     pub(super) fn window(&mut self, depth: u32) -> Query {
         let inner = self.query(depth - 1);
-        let Some((by, _)) = self.pick(&inner, &[Kind::Int, Kind::Text]) else { return inner };
-        let order = self.pick(&inner, &[Kind::Int, Kind::Time, Kind::Money]);
+        let Some((by, _)) = self.pick(&inner, &KEYS) else { return inner };
+        let order = self.pick(&inner, &[Kind::Int, Kind::Time, Kind::Money, Kind::Day]);
         let alias = self.name("w");
         let name = self.name("n");
         let (order, portable) = match &order {
@@ -176,7 +176,7 @@ impl Maker<'_, '_> {
         let name = self.name("n");
         let Some((by, _)) = self.pick(&inner, &[Kind::Text, Kind::Int]) else { return inner };
         if self.tape.chance(40)
-            && let Some((order, _)) = self.pick(&inner, &[Kind::Time, Kind::Int])
+            && let Some((order, _)) = self.pick(&inner, &[Kind::Time, Kind::Int, Kind::Day])
             && let Some((c, kind)) = self.pick(&inner, &[Kind::Int, Kind::Money])
         {
             let (f, far) = *self.tape.one_of(&[("lag", ""), ("lead", ""), ("lag", ", 2")]);
@@ -191,8 +191,8 @@ impl Maker<'_, '_> {
             return Query { sql, columns, portable: false };
         }
         let Some((by_time, frame)) = self.range(&inner) else { return inner };
-        let call = *self.tape.one_of(&["count(*)", "max(i)"]);
-        let call = if inner.columns.iter().any(|(c, _)| c == "i") { call } else { "count(*)" };
+        let most = self.pick(&inner, &[Kind::Int]).filter(|_| self.tape.chance(50));
+        let call = most.map_or_else(|| "count(*)".to_owned(), |(c, _)| format!("max({c})"));
         let sql = format!(
             "select *, cast({call} over (partition by {by} order by {by_time} range between {frame}) \
              as bigint) as {name} from ({}) as {alias}",

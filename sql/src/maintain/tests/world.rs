@@ -1,17 +1,11 @@
 //! Tables, their histories, and the naive store that the real one has to equal.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray,
-    TimestampMicrosecondArray,
-};
+use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::SchemaRef;
 
-use super::query::{Columns, Kind};
-use super::tape::Tape;
 use crate::change::{ChangeBatch, take_rows};
 use crate::error::Result;
 use crate::maintain::keys::{KeyExprs, KeySet};
@@ -19,83 +13,6 @@ use crate::maintain::near::{FIRST, RangeKey, Ranges};
 use crate::maintain::stored::{Relations, Stored, Wanted, When};
 use crate::rows::RowHasher;
 use hashbrown::HashSet;
-
-/// The columns that every random table has.
-pub fn columns() -> Columns {
-    [
-        ("id", Kind::Int),
-        ("k", Kind::Int),
-        ("g", Kind::Text),
-        ("d", Kind::Money),
-        ("i", Kind::Int),
-        ("ts", Kind::Time),
-        ("x", Kind::Real),
-    ]
-    .into_iter()
-    .map(|(name, kind)| (name.to_owned(), kind))
-    .collect()
-}
-
-fn kind_type(kind: Kind) -> DataType {
-    match kind {
-        Kind::Int => DataType::Int64,
-        Kind::Text => DataType::Utf8,
-        Kind::Money => DataType::Decimal128(18, 2),
-        Kind::Time => DataType::Timestamp(TimeUnit::Microsecond, None),
-        Kind::Real => DataType::Float64,
-    }
-}
-
-pub fn schema() -> SchemaRef {
-    let fields = columns().into_iter().map(|(n, k)| Field::new(n, kind_type(k), true));
-    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
-}
-
-/// One random row: few distinct values, so that keys meet, and nulls.
-#[derive(Debug, Clone)]
-pub struct Row {
-    pub id: i64,
-    pub k: Option<i64>,
-    pub g: Option<&'static str>,
-    pub d: Option<i128>,
-    pub i: Option<i64>,
-    pub ts: Option<i64>,
-    pub x: Option<f64>,
-}
-
-impl Row {
-    /// Of these values alone: the others are null.
-    pub fn of(id: i64, k: Option<i64>) -> Self {
-        Self { id, k, g: None, d: None, i: None, ts: None, x: None }
-    }
-
-    pub fn random(id: i64, tape: &mut Tape) -> Self {
-        const DAY: i64 = 86_400_000_000;
-        let null = |tape: &mut Tape| tape.chance(20);
-        let k = (!null(tape)).then(|| i64::from(tape.choose(5)));
-        let g = (!null(tape)).then(|| *tape.one_of(&["a", "b", "c", "A"]));
-        let d = (!null(tape)).then(|| i128::from(tape.choose(6000)));
-        let i = (!null(tape)).then(|| i64::from(tape.choose(6)) - 2);
-        let at = 1_704_067_200_000_000 + i64::from(tape.choose(9)) * DAY / 2;
-        let ts = (!null(tape)).then_some(at);
-        let x = (!null(tape)).then(|| f64::from(tape.choose(1000)) / 7.0 + 1e9);
-        Self { id, k, g, d, i, ts, x }
-    }
-}
-
-pub fn batch(rows: &[Row]) -> RecordBatch {
-    let money: Decimal128Array = rows.iter().map(|r| r.d).collect();
-    let columns: Vec<ArrayRef> = vec![
-        Arc::new(rows.iter().map(|r| Some(r.id)).collect::<Int64Array>()),
-        Arc::new(rows.iter().map(|r| r.k).collect::<Int64Array>()),
-        Arc::new(rows.iter().map(|r| r.g).collect::<StringArray>()),
-        Arc::new(money.with_precision_and_scale(18, 2).unwrap()),
-        Arc::new(rows.iter().map(|r| r.i).collect::<Int64Array>()),
-        Arc::new(rows.iter().map(|r| r.ts).collect::<TimestampMicrosecondArray>()),
-        Arc::new(rows.iter().map(|r| r.x).collect::<Float64Array>()),
-    ];
-    RecordBatch::try_new(schema(), columns).unwrap()
-}
 
 /// A relation before and after an epoch.
 #[derive(Debug, Clone)]
