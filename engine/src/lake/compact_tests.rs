@@ -54,7 +54,13 @@ fn schema() -> SchemaRef {
 
 pub(super) fn spec() -> TableSpec {
     let path = "source/t".to_owned();
-    TableSpec { path, schema: schema(), identity: vec![0], digest: vec![0, 1, 2] }
+    TableSpec {
+        path,
+        schema: schema(),
+        identity: vec![0],
+        digest: vec![0, 1, 2],
+        order: Vec::new(),
+    }
 }
 
 /// Changes some rows, as an epoch does.

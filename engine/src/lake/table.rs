@@ -35,6 +35,8 @@ pub struct TableSpec {
     pub identity: Vec<usize>,
     /// Columns that the digest covers: all but audit columns.
     pub digest: Vec<usize>,
+    /// Columns in whose order merged files lie; none means the key, or the first where there is none.
+    pub order: Vec<usize>,
 }
 
 impl TableSpec {
@@ -43,11 +45,20 @@ impl TableSpec {
         let plain: Vec<usize> = (0..schema.fields().len())
             .filter(|i| !audit.contains(schema.field(*i).name()))
             .collect();
-        Self { path, schema, identity: plain.clone(), digest: plain }
+        Self { path, schema, identity: plain.clone(), digest: plain, order: Vec::new() }
     }
 
-    /// The columns in whose order merged files lie: the key, or the first column where there is none.
+    /// The same, whose merged files lie in the order of these columns, of those that there are.
+    pub fn in_order_of(mut self, names: &[String]) -> Self {
+        self.order = names.iter().filter_map(|name| self.schema.index_of(name).ok()).collect();
+        self
+    }
+
+    /// The columns in whose order merged files lie.
     pub(super) fn cluster(&self) -> Vec<usize> {
+        if !self.order.is_empty() {
+            return self.order.clone();
+        }
         let has_key = self.identity.len() < self.digest.len();
         if has_key {
             self.identity.clone()

@@ -33,6 +33,7 @@ impl SourceTable {
             schema: current::schema(&self.schema),
             identity: current::identity(&self.schema),
             digest: (0..self.schema.columns.len()).collect(),
+            order: Vec::new(),
         }
     }
 

@@ -5,6 +5,7 @@
 //! folder, a materialization a code path. It must never read a clock or storage: rows come from the
 //! tables in memory, the time from the epoch.
 
+mod columns;
 pub mod follow;
 pub mod history;
 pub mod options;

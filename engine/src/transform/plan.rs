@@ -14,15 +14,16 @@ use freshet_sql::lineage::{Lineage, lineage};
 use freshet_sql::maintain::images::{PerImage, SEQ, per_image};
 use freshet_sql::maintain::keys::KeyExprs;
 use freshet_sql::maintain::{Cost, Maintained};
-use freshet_sql::materialize::snapshot::{SnapshotSpec, Strategy};
+use freshet_sql::materialize::snapshot::SnapshotSpec;
 use freshet_sql::plan::failure::PlanFailure;
 use freshet_sql::plan::live::LiveTable;
 use freshet_sql::plan::{Prepared, Session, inline_scans};
 use freshet_sql::project::datatest::{DataTest, Severity};
 use freshet_sql::project::model::{Materialized, Model};
-use freshet_sql::project::snapshot::{CheckColumns, SnapshotConfig, Strategy as DbtStrategy};
+use freshet_sql::project::snapshot::SnapshotConfig;
 use freshet_sql::project::{Project, model::Node};
 
+use super::columns::{reject_duplicates, snapshot_spec};
 use crate::error::{Error, Result};
 use crate::lake::layout;
 use crate::lake::table::TableSpec;
@@ -265,7 +266,11 @@ impl Planner<'_> {
         };
         let schema = snapshot.as_ref().map_or_else(|| query.schema(), |s| s.spec.schema());
         let path = layout::model(&model.layer, &model.name);
-        let spec = TableSpec::whole_rows(path, schema.clone(), &lineage.audit);
+        let by = match &model.materialized {
+            Materialized::Snapshot(config) => &config.unique_key,
+            _ => &model.unique_key,
+        };
+        let spec = TableSpec::whole_rows(path, schema.clone(), &lineage.audit).in_order_of(by);
         self.audit.insert(model.name.clone(), lineage.audit.clone());
         Ok(PlannedModel {
             name: model.name.clone(),
@@ -342,57 +347,4 @@ impl Planner<'_> {
         let imported = Vec::new();
         Ok(PlannedSnapshot { spec, key, key_of_open, key_alone, images, imported })
     }
-}
-
-fn snapshot_spec(
-    model: &Model,
-    config: &SnapshotConfig,
-    query: &Prepared,
-    lineage: &Lineage,
-) -> Result<SnapshotSpec> {
-    let schema = query.schema();
-    let at = &model.location;
-    if config.valid_to_current.is_some() {
-        return Err(Error::invalid(format!(
-            "{at}: `dbt_valid_to_current` of snapshot \"{}\" is not supported yet",
-            model.name
-        ))
-        .with_hint("leave it out: a current version has a null `dbt_valid_to`"));
-    }
-    let position = |name: &String| {
-        schema.index_of(name).map_err(|_| {
-            Error::invalid(format!("{at}: snapshot \"{}\" has no column `{name}`", model.name))
-        })
-    };
-    let audit = |i: &usize| lineage.audit.contains(schema.field(*i).name());
-    let strategy = match &config.strategy {
-        DbtStrategy::Check { columns: CheckColumns::All, .. } => {
-            Strategy::Check((0..schema.fields().len()).filter(|i| !audit(i)).collect())
-        }
-        DbtStrategy::Check { columns: CheckColumns::Columns(names), .. } => {
-            Strategy::Check(names.iter().map(position).collect::<Result<_>>()?)
-        }
-        DbtStrategy::Timestamp { updated_at } => Strategy::Timestamp(position(updated_at)?),
-    };
-    Ok(SnapshotSpec {
-        unique_key: config.unique_key.iter().map(position).collect::<Result<_>>()?,
-        query: schema.clone(),
-        strategy,
-        hard_deletes: config.hard_deletes,
-        names: config.names.clone(),
-    })
-}
-
-fn reject_duplicates(schema: &SchemaRef) -> freshet_sql::error::Result<()> {
-    let mut seen = std::collections::BTreeSet::new();
-    for field in schema.fields() {
-        if !seen.insert(field.name().to_lowercase()) {
-            return Err(freshet_sql::error::Error::invalid_nowhere(format!(
-                "two columns are named `{}`",
-                field.name()
-            ))
-            .hinted(Some("give one of them another alias".to_owned())));
-        }
-    }
-    Ok(())
 }

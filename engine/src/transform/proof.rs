@@ -1,6 +1,8 @@
 //! The proof: a model recomputed from what it reads, compared with what is stored.
 //!
-//! It shares no line with maintenance but the model's SQL: the query runs over whole tables. What
+//! It shares nothing with maintenance but the model's SQL: the query runs over whole tables. Where the
+//! order of rows would decide (sums of floats, first values), operators run one by one over whole inputs in
+//! a canonical order, as the recompute of such a model does. What
 //! differs is kept beside the lake, both versions of it; logs and status say how much and in which
 //! ranges of the key, never a value.
 

@@ -25,7 +25,7 @@ const DELETE_EVERY: u64 = 20;
 pub fn spec(path: String) -> TableSpec {
     let schema = schema();
     let digest = (0..schema.fields().len()).collect();
-    TableSpec { path, schema, identity: vec![0], digest }
+    TableSpec { path, schema, identity: vec![0], digest, order: Vec::new() }
 }
 
 fn schema() -> SchemaRef {

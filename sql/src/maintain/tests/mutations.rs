@@ -12,17 +12,19 @@ use super::case;
 use super::tape::Tape;
 
 /// Every file that maintenance is made of.
-const SOURCES: [&str; 15] = [
+const SOURCES: [&str; 17] = [
     include_str!("../access.rs"),
     include_str!("../beside.rs"),
     include_str!("../delta.rs"),
     include_str!("../fetch.rs"),
     include_str!("../interval.rs"),
     include_str!("../joins.rs"),
+    include_str!("../mod.rs"),
     include_str!("../near.rs"),
     include_str!("../partials.rs"),
     include_str!("../parts.rs"),
     include_str!("../reach.rs"),
+    include_str!("../rewrite.rs"),
     include_str!("../rowwise.rs"),
     include_str!("../run.rs"),
     include_str!("../timed.rs"),

@@ -153,7 +153,7 @@ impl Maker<'_, '_> {
         Query { sql, columns, portable: portable && inner.portable }
     }
 
-    /// Rows of a relation by the epoch's time.
+    /// Rows of a relation by the epoch's time, or with a value by it.
     pub(super) fn timed(&mut self) -> Query {
         let inner = self.scan();
         let alias = self.name("i");
@@ -161,6 +161,16 @@ impl Maker<'_, '_> {
         let now = "cast(current_timestamp as timestamp(6))";
         let bound = *self.tape.one_of(&["- interval '36 hours'", "+ interval '1 day'", ""]);
         let than = *self.tape.one_of(&["<", ">=", ">", "<="]);
+        if self.tape.chance(20) {
+            let name = self.name("n");
+            let sql = format!(
+                "select *, {column} {than} {now} {bound} as {name} from ({}) as {alias}",
+                inner.sql
+            );
+            let mut columns = inner.columns;
+            columns.push((name, Kind::Flag));
+            return Query { sql, columns, portable: false };
+        }
         let mut condition = format!("{alias}.{column} {than} {now} {bound}");
         if self.tape.chance(30) {
             condition = format!("{condition} and {}", self.condition(&inner, &alias));
