@@ -34,15 +34,21 @@ impl Table {
         }
         let full = |numbers: &Vec<u32>| numbers.len() >= merge_files.max(2);
         let class = self.classes(merge_files).into_values().find(full)?;
-        let (mut due, mut rows) = (Vec::new(), 0);
+        let (mut due, mut rows, mut bytes) = (Vec::new(), 0, 0);
         for number in class {
-            if due.len() >= 2 && rows >= MERGED_ROWS_MAX {
+            if due.len() >= 2 && (rows >= MERGED_ROWS_MAX || bytes >= self.merged_bytes_max) {
                 break;
             }
             rows += self.files.get(&number).map_or(0, LiveFile::live_rows);
+            bytes += self.files.get(&number).map_or(0, LiveFile::row_bytes);
             due.push(number);
         }
         Some(self.merge_of(&due, epoch))
+    }
+
+    /// What a merge may hold, in bytes of rows.
+    pub fn bound_merges(&mut self, bytes_max: usize) {
+        self.merged_bytes_max = bytes_max;
     }
 
     /// Whether merges have fallen far behind.
@@ -56,7 +62,7 @@ impl Table {
         let mut classes: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
         for (number, file) in &self.files {
             let rows = file.live_rows();
-            if rows < MERGED_ROWS_MAX {
+            if rows < MERGED_ROWS_MAX && file.row_bytes() < self.merged_bytes_max {
                 let class = (rows / CLASS_ROWS).max(1).ilog(merge_files.max(2));
                 classes.entry(class).or_default().push(*number);
             }

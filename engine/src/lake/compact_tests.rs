@@ -196,6 +196,21 @@ fn rows_on_disk_read_and_change_like_those_in_memory() {
 }
 
 #[test]
+fn a_merge_takes_no_more_than_fits() {
+    let (mut table, mut model, mut numbers) = (Table::fresh(spec()), Model::new(), Numbers(3));
+    for epoch in 1..20 {
+        table.begin_epoch(epoch);
+        table.apply(&change(&mut model, &mut numbers, epoch), epoch).unwrap();
+    }
+    let rows = |table: &Table| table.due(8, 20).map_or(0, |merge| merge.rows());
+    let all = rows(&table);
+    table.bound_merges(2_500);
+    assert!((1..all / 2).contains(&rows(&table)), "{} of {all} rows", rows(&table));
+    table.bound_merges(1);
+    assert_eq!(rows(&table), 0, "every file is large");
+}
+
+#[test]
 fn what_was_not_used_for_longest_goes_first() {
     let mut tables = Tables::default();
     let big = |from: i64| {

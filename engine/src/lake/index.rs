@@ -7,7 +7,9 @@
 
 use std::sync::Arc;
 
-use hashbrown::HashTable;
+use arrow::array::RecordBatch;
+use freshet_sql::maintain::recompute::StoredRows;
+use hashbrown::{HashSet, HashTable};
 
 use super::file::{LiveFile, OWN_INDEX_ROWS};
 use super::keys::KeyIndex;
@@ -140,5 +142,30 @@ impl Table {
             }
         }
         Ok(())
+    }
+}
+
+impl StoredRows for Table {
+    type Place = Place;
+
+    fn is_empty(&self) -> bool {
+        self.files.values().all(|file| file.live_rows() == 0)
+    }
+
+    fn find(&self, identity: u128) -> Vec<Place> {
+        self.places(identity)
+    }
+
+    fn all_but(&self, keep: &HashSet<Place>) -> Vec<Place> {
+        let mut places = Vec::new();
+        for (number, file) in &self.files {
+            let here = file.living_rows().map(|row| Place { file: *number, row });
+            places.extend(here.filter(|place| !keep.contains(place)));
+        }
+        places
+    }
+
+    fn rows_at(&self, places: &[Place]) -> freshet_sql::error::Result<RecordBatch> {
+        self.take(places).map_err(|e| freshet_sql::error::Error::Bug(e.to_string()))
     }
 }

@@ -26,6 +26,9 @@ const MOVED_ROWS_MIN: usize = if cfg!(test) { 16 } else { 1024 };
 const WORK_BYTES_MIN: usize = 32 << 20;
 /// What queries may remember beside the tables, as a share of the bound.
 const BESIDE_SHARE: usize = 8;
+/// What a merge may hold, as a share of the bound, and at least.
+const MERGE_SHARE: usize = 8;
+const MERGE_BYTES_MIN: usize = 4 << 20;
 /// Once the bound is passed, this share of it is kept, in percent.
 const KEPT_PERCENT: usize = 90;
 
@@ -81,6 +84,11 @@ impl Room {
     /// What queries may remember of groups.
     pub const fn beside_max(&self) -> usize {
         self.bytes_max / BESIDE_SHARE
+    }
+
+    /// What a merge may hold beside the tables.
+    pub fn merge_max(&self) -> usize {
+        (self.bytes_max / MERGE_SHARE).max(MERGE_BYTES_MIN)
     }
 
     /// They remember so many bytes, which are taken from the tables' room.

@@ -9,10 +9,8 @@ use std::collections::BTreeMap;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use freshet_sql::change::ChangeBatch;
-use freshet_sql::maintain::recompute::StoredRows;
 use freshet_sql::plan::live::Piece;
 use freshet_sql::rows::RowHasher;
-use hashbrown::HashSet;
 
 use super::commit::{DataChange, FileEntry, Identity};
 use super::file::LiveFile;
@@ -85,6 +83,8 @@ pub struct Table {
     pub(super) ranges: Ranges,
     pub(super) hasher: RowHasher,
     pub(super) dropped: Vec<(FileEntry, DataChange)>,
+    /// Files of so many bytes in memory are not merged, and a merge takes no more once it has as many.
+    pub(super) merged_bytes_max: usize,
 }
 
 impl Table {
@@ -103,6 +103,7 @@ impl Table {
             ranges: Ranges::default(),
             hasher,
             dropped: Vec::new(),
+            merged_bytes_max: usize::MAX,
         }
     }
 
@@ -227,29 +228,4 @@ impl Table {
 /// A new file's name, in which its epoch can be read.
 pub(super) fn file_name(epoch: u64) -> String {
     format!("part-{epoch:010}-{}.parquet", uuid::Uuid::new_v4())
-}
-
-impl StoredRows for Table {
-    type Place = Place;
-
-    fn is_empty(&self) -> bool {
-        self.files.values().all(|file| file.live_rows() == 0)
-    }
-
-    fn find(&self, identity: u128) -> Vec<Place> {
-        self.places(identity)
-    }
-
-    fn all_but(&self, keep: &HashSet<Place>) -> Vec<Place> {
-        let mut places = Vec::new();
-        for (number, file) in &self.files {
-            let here = file.living_rows().map(|row| Place { file: *number, row });
-            places.extend(here.filter(|place| !keep.contains(place)));
-        }
-        places
-    }
-
-    fn rows_at(&self, places: &[Place]) -> freshet_sql::error::Result<RecordBatch> {
-        self.take(places).map_err(|e| freshet_sql::error::Error::Bug(e.to_string()))
-    }
 }

@@ -49,6 +49,8 @@ impl Compacting {
     /// Puts in what is merged, begins what is due, and begins the epoch. A process's first epoch may
     /// be its only one: it waits for its merges, as any epoch does where they have fallen far behind.
     pub async fn take(&mut self, store: &Store, tables: &mut Tables, epoch: u64) -> Result<()> {
+        let most = tables.room.as_ref().map_or(usize::MAX, |room| room.merge_max());
+        tables.relations_mut().for_each(|table| table.bound_merges(most));
         let waits = self.is_first || self.is_crowded(tables);
         self.is_first = false;
         self.finish(tables, epoch, waits).await?;

@@ -6,7 +6,7 @@ use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 
 use super::query::{Columns, Query, Scope, model};
-use super::rows::{Row, batch, random, random_columns, schema_of, type_of};
+use super::rows::{History, random_columns, schema_of, type_of};
 use super::tape::Tape;
 use super::world::{Table, World};
 use crate::change::ChangeBatch;
@@ -55,50 +55,6 @@ pub fn texts(rows: &[RecordBatch]) -> Vec<String> {
     all
 }
 
-struct History {
-    rows: BTreeMap<String, Vec<Row>>,
-    next: i64,
-}
-
-impl History {
-    /// Random changes of one table: inserts, updates, deletes, exact duplicates.
-    fn changes(&mut self, table: &str, columns: &Columns, tape: &mut Tape) -> ChangeBatch {
-        let rows = self.rows.entry(table.to_owned()).or_default();
-        let (mut removed, mut added) = (Vec::new(), Vec::new());
-        for _ in 0..tape.choose(6) {
-            let fresh = rows.is_empty() || tape.choose(3) == 0;
-            if fresh {
-                self.next += 1;
-                let row = random(columns, self.next, tape);
-                if tape.chance(15) {
-                    rows.push(row.clone());
-                    added.push(row.clone());
-                }
-                rows.push(row.clone());
-                added.push(row);
-                continue;
-            }
-            let at = tape.choose(u32::try_from(rows.len()).unwrap_or(1)) as usize;
-            let old = rows.swap_remove(at);
-            // A row that came in this very epoch never was: it goes without a trace.
-            let same = |r: &Row| format!("{r:?}") == format!("{old:?}");
-            match added.iter().position(same) {
-                Some(fresh) => {
-                    added.swap_remove(fresh);
-                }
-                None => removed.push(old.clone()),
-            }
-            if tape.choose(3) != 0 {
-                let id = tape.choose(u32::try_from(self.next).unwrap_or(1));
-                let row = random(columns, 1 + i64::from(id), tape);
-                rows.push(row.clone());
-                added.push(row);
-            }
-        }
-        ChangeBatch { removed: batch(columns, &removed), added: batch(columns, &added) }
-    }
-}
-
 /// Runs the case of a tape: `Err` says what differs.
 pub fn run(tape: &mut Tape) -> Result<Told, String> {
     let played = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
@@ -110,8 +66,15 @@ pub fn run(tape: &mut Tape) -> Result<Told, String> {
     })
 }
 
-async fn play(tape: &mut Tape) -> Result<Told, String> {
-    let session = Session::new().unwrap();
+/// Random tables, all empty, and random models over them.
+struct Project {
+    world: World,
+    lives: BTreeMap<String, LiveTable>,
+    sources: Vec<(String, Columns)>,
+    models: Vec<Model>,
+}
+
+async fn project(session: &Session, tape: &mut Tape) -> Result<Project, String> {
     let mut world = World::default();
     let mut lives: BTreeMap<String, LiveTable> = BTreeMap::new();
     let mut relations = Vec::new();
@@ -135,15 +98,20 @@ async fn play(tape: &mut Tape) -> Result<Told, String> {
         let Ok(prepared) = session.prepare(plan) else {
             return Err(format!("generator: a query that does not optimize: {}", query.sql));
         };
-        let maintained = Maintained::new(&session, &prepared)
-            .await
-            .map_err(|e| format!("{e}: {}", query.sql))?;
+        let maintained =
+            Maintained::new(session, &prepared).await.map_err(|e| format!("{e}: {}", query.sql))?;
         let live = session.add(&name, prepared.schema()).unwrap();
         world.tables.insert(name.clone(), Table::empty(&prepared.schema()));
         relations.push((name.clone(), query.columns.clone(), query.portable));
         models.push(Model { name, query, prepared, maintained, live });
     }
-    let mut history = History { rows: BTreeMap::new(), next: 0 };
+    Ok(Project { world, lives, sources, models })
+}
+
+async fn play(tape: &mut Tape) -> Result<Told, String> {
+    let session = Session::new().unwrap();
+    let Project { mut world, lives, sources, models } = project(&session, tape).await?;
+    let mut history = History::default();
     let mut told = Told {
         text: String::new(),
         tables: BTreeMap::new(),

@@ -1,5 +1,6 @@
 //! Random schemas, and rows of them: few distinct values, so that keys meet, and nulls.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -10,6 +11,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
 use super::query::{Columns, Kind};
 use super::tape::Tape;
+use crate::change::ChangeBatch;
 
 const DAY_US: i64 = 86_400_000_000;
 const FIRST_DAY: i64 = 19_723;
@@ -132,4 +134,50 @@ pub fn batch(columns: &Columns, rows: &[Row]) -> RecordBatch {
     };
     let arrays = columns.iter().enumerate().map(|(at, (_, kind))| column(at, *kind)).collect();
     RecordBatch::try_new(schema_of(columns), arrays).unwrap()
+}
+
+/// Rows that tables have, and the changes that they get.
+#[derive(Default)]
+pub struct History {
+    rows: BTreeMap<String, Vec<Row>>,
+    next: i64,
+}
+
+impl History {
+    /// Random changes of one table: inserts, updates, deletes, exact duplicates.
+    pub fn changes(&mut self, table: &str, columns: &Columns, tape: &mut Tape) -> ChangeBatch {
+        let rows = self.rows.entry(table.to_owned()).or_default();
+        let (mut removed, mut added) = (Vec::new(), Vec::new());
+        for _ in 0..tape.choose(6) {
+            let fresh = rows.is_empty() || tape.choose(3) == 0;
+            if fresh {
+                self.next += 1;
+                let row = random(columns, self.next, tape);
+                if tape.chance(15) {
+                    rows.push(row.clone());
+                    added.push(row.clone());
+                }
+                rows.push(row.clone());
+                added.push(row);
+                continue;
+            }
+            let at = tape.choose(u32::try_from(rows.len()).unwrap_or(1)) as usize;
+            let old = rows.swap_remove(at);
+            // A row that came in this very epoch never was: it goes without a trace.
+            let same = |r: &Row| format!("{r:?}") == format!("{old:?}");
+            match added.iter().position(same) {
+                Some(fresh) => {
+                    added.swap_remove(fresh);
+                }
+                None => removed.push(old.clone()),
+            }
+            if tape.choose(3) != 0 {
+                let id = tape.choose(u32::try_from(self.next).unwrap_or(1));
+                let row = random(columns, 1 + i64::from(id), tape);
+                rows.push(row.clone());
+                added.push(row);
+            }
+        }
+        ChangeBatch { removed: batch(columns, &removed), added: batch(columns, &added) }
+    }
 }
