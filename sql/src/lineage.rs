@@ -210,9 +210,9 @@ impl Walk<'_> {
             }
         }
         if from.contains(&Origin::Audit) {
-            return Ok(if read.counts { Origin::Rows } else { Origin::Audit });
+            return Ok(Origin::Audit);
         }
-        if !from.contains(&Origin::Time) || read.counts {
+        if !from.contains(&Origin::Time) {
             return Ok(Origin::Rows);
         }
         if from.contains(&Origin::Rows) || read.adds_up {
@@ -308,33 +308,31 @@ fn origin(column: &Column, schema: &DFSchema, input: &[Origin]) -> Option<Origin
 /// What an expression's value is made of.
 struct Read<'e> {
     parts: Vec<&'e Expr>,
-    /// It says how many there are, not what they are.
-    counts: bool,
     /// It depends on how many rows there are, whatever they hold.
     adds_up: bool,
 }
 
-/// Which rows a window sees is no part of its value.
+/// Which rows a window sees is no part of its value, and what a plain column holds none of its count.
 fn read_by(expr: &Expr) -> Read<'_> {
     /// Aggregates that give one of the values that they see.
     const PICK: [&str; 4] = ["min", "max", "first_value", "last_value"];
-    match strip_alias(expr) {
+    let (name, args, filter, order, distinct) = match strip_alias(expr) {
         Expr::AggregateFunction(call) => {
-            let (name, params) = (call.func.name(), &call.params);
+            let params = &call.params;
             let filter = params.filter.as_deref();
-            let counts =
-                name == "count" && !params.distinct && filter.is_none_or(|f| !reads_time(f));
-            let parts =
-                params.args.iter().chain(filter).chain(params.order_by.iter().map(|s| &s.expr));
-            Read { parts: parts.collect(), counts, adds_up: !PICK.contains(&name) }
+            (call.func.name(), &params.args, filter, &params.order_by[..], params.distinct)
         }
         Expr::WindowFunction(call) => {
-            let parts = call.params.args.iter().chain(call.params.filter.as_deref());
-            let counts = call.fun.name() == "count" && call.params.filter.is_none();
-            Read { parts: parts.collect(), counts, adds_up: false }
+            let params = &call.params;
+            (call.fun.name(), &params.args, params.filter.as_deref(), &[][..], params.distinct)
         }
-        other => Read { parts: vec![other], counts: false, adds_up: false },
-    }
+        other => return Read { parts: vec![other], adds_up: false },
+    };
+    let is_plain = |e: &Expr| matches!(e, Expr::Column(_) | Expr::Literal(..));
+    let counts = name == "count" && !distinct && args.iter().all(is_plain);
+    let args = args.iter().filter(|_| !counts);
+    let parts = args.chain(filter).chain(order.iter().map(|sort| &sort.expr));
+    Read { parts: parts.collect(), adds_up: !PICK.contains(&name) }
 }
 
 fn refusal(column: &str, by: &str) -> Error {

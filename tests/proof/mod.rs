@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use freshet::lake::layout;
 use freshet::lake::parquet::{Effort, decode, encode};
 use freshet::lake::ranges::Ranges;
@@ -16,25 +17,28 @@ use crate::publish::bank::BankLake;
 
 const MART: &str = "dim_accounts_current";
 
-/// The largest data file of the mart.
-fn file_of(lake: &Path) -> PathBuf {
-    let folder = lake.join("marts").join(MART);
+/// The largest data file of a table.
+fn file_of(folder: &Path) -> PathBuf {
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let data = files.filter(|path| path.extension().is_some_and(|e| e == "parquet"));
     data.max_by_key(|path| path.metadata().unwrap().len()).unwrap()
 }
 
-/// Gives every row the values of the last one.
+/// Damages the mart.
 async fn damage(bank: &BankLake) {
     let (planned, _) = bank.planned().await;
     let schema = planned.models.iter().find(|m| m.name == MART).unwrap().spec.schema.clone();
-    let path = file_of(bank.folder.path());
-    let rows = decode(std::fs::read(&path).unwrap().into(), &schema, "mart").unwrap();
+    damage_file(&file_of(&bank.folder.path().join("marts").join(MART)), &schema);
+}
+
+/// Gives every row the values of the last one.
+fn damage_file(path: &Path, schema: &SchemaRef) {
+    let rows = decode(std::fs::read(path).unwrap().into(), schema, "a table").unwrap();
     assert!(rows.num_rows() > 1, "a file of one row can't be damaged like this");
     let last = rows.slice(rows.num_rows() - 1, 1);
     let all: Vec<&RecordBatch> = std::iter::repeat_n(&last, rows.num_rows()).collect();
-    let rows = arrow::compute::concat_batches(&schema, all).unwrap();
-    std::fs::write(&path, encode(&rows, Effort::Quick).unwrap()).unwrap();
+    let rows = arrow::compute::concat_batches(schema, all).unwrap();
+    std::fs::write(path, encode(&rows, Effort::Quick).unwrap()).unwrap();
 }
 
 fn prove(lake: &Path, model: Option<&str>) -> (Output, serde_json::Value) {
@@ -94,6 +98,40 @@ async fn a_running_service_reads_anew_what_prove_found_in_the_lake() {
     assert!(cursor::holds(&bank.store(), "snowflake").await.unwrap().is_empty(), "still held");
     let (output, told) = prove(&folder, None);
     assert!(output.status.success(), "{told}");
+}
+
+/// Of a damaged source table rows of one key are there many times: raw knows them all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_source_that_prove_finds_wrong_is_made_anew_from_raw() {
+    for reopens in [true, false] {
+        let mut bank = BankLake::open(40, 15).await;
+        bank.live(30).await;
+        let folder = bank.folder.path().to_path_buf();
+        let (_, catalog) = bank.planned().await;
+        let (_, source) = catalog.iter().find(|(name, _)| name.ends_with("accounts")).unwrap();
+        let (spec, relation) = (source.spec(), source.relation.clone());
+        damage_file(&file_of(&folder.join(&spec.path)), &spec.schema);
+        let (output, told) = prove(&folder, None);
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        let wrong = told["proofs"].as_array().unwrap().iter();
+        let wrong = wrong.filter(|p| p["proved"] == false).map(|p| p["name"].as_str().unwrap());
+        assert!(wrong.into_iter().any(|name| name == relation), "{told}");
+        if reopens {
+            bank = bank.reopen(None).await;
+            assert!(bank.pipeline.wants_rebuild());
+        }
+        for _ in 0..200 {
+            bank.live(3).await;
+            if cursor::holds(&bank.store(), "snowflake").await.unwrap().is_empty() {
+                break;
+            }
+        }
+        let (output, told) = prove(&folder, None);
+        assert!(output.status.success(), "{told}");
+        let table = bank.pipeline.tables().relation(&relation).unwrap();
+        let scanned = Ranges::of(&table.scan().unwrap(), table.hasher(), &spec.digest).unwrap();
+        assert_eq!(scanned.digest(), table.digest(), "rows in memory are those of the lake");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

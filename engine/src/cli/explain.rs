@@ -67,10 +67,8 @@ pub async fn run(options: &Explain, config: impl Fn() -> Result<Config>) -> Resu
     std::io::stdout().lock().write_all(text.as_bytes()).map_err(unprintable)?;
     let bad: Vec<String> = told.iter().filter_map(Told::complaint).collect();
     if options.strict && before.is_empty() {
-        eprintln!(
-            "no earlier costs to compare with: no lake was found that has any; `--against FILE` names an \
-             explanation that `freshet explain --json` wrote"
-        );
+        let how = "`--against FILE` names what `freshet explain --json` wrote";
+        eprintln!("no earlier costs to compare with: no lake was found that has any; {how}");
     }
     if options.strict && !bad.is_empty() {
         for line in &bad {
@@ -166,8 +164,8 @@ impl Told<'_> {
                 let _ = writeln!(text, "    what helps: {}", why.help());
             }
         }
-        if with_plan && !self.model.lineage.audit.is_empty() {
-            let audit = self.model.lineage.audit.join(", ");
+        let audit = self.model.lineage.audit.join(", ");
+        if with_plan && !audit.is_empty() {
             let _ = writeln!(text, "audit columns, no part of what is compared: {audit}");
         }
         if with_plan {

@@ -20,13 +20,12 @@ use crate::checkpoint::decision::Decision;
 use crate::checkpoint::recover;
 use crate::config::Config;
 use crate::envelope;
+use crate::epoch::loading::Phase;
 use crate::error::{Error, Result};
 use crate::lake::append::AppendTable;
-use crate::lake::ranges::RANGES;
 use crate::lake::store::Store;
 use crate::lake::table::{Table, TableSpec};
-use crate::lake::tables::Tables;
-use crate::lake::{layout, load, raw};
+use crate::lake::{layout, load, ranges::RANGES, raw, tables::Tables};
 use crate::pipeline::catalog::{Catalog, SourceTable};
 use crate::pipeline::load::take_imports;
 use crate::pipeline::proving;
@@ -51,6 +50,10 @@ pub async fn run(options: &Prove, config: impl Fn() -> Result<Config>) -> Result
     let Some(decision) = recover::latest(&store).await? else {
         return Err(Error::invalid(format!("the lake {} has no epoch", store.name())));
     };
+    if decision.cut.phase != Phase::Done {
+        let what = "everything is being read from the source: models follow when that is done";
+        return Err(Error::invalid(what).with_hint("prove again then; `freshet status` tells"));
+    }
     let catalog = Catalog::of(&project, &envelope)?;
     let mut planned = Planned::new(&project, &catalog.columns()).await?;
     take_imports(&store, &mut planned).await?;
@@ -88,8 +91,7 @@ pub async fn run(options: &Prove, config: impl Fn() -> Result<Config>) -> Result
 fn unprovable(planned: &Planned) -> BTreeMap<String, String> {
     let reason = |m: &PlannedModel| {
         let why = m.snapshot.as_ref()?.images.as_ref().err()?;
-        let why = format!("its versions depend on when epochs were cut, since {why}");
-        Some((m.name.clone(), why))
+        Some((m.name.clone(), format!("its versions depend on when epochs were cut, since {why}")))
     };
     planned.models.iter().filter_map(reason).collect()
 }
@@ -143,7 +145,6 @@ impl Prover {
                 let images = numbered(&resolved, number)?;
                 proof::history(&self.planned, model, &tables, &images, epoch).await?
             }
-            // See `unprovable`.
             Some(Err(_)) => return Ok(None),
             None => {
                 self.inputs(model, &mut tables).await?;
@@ -194,7 +195,9 @@ impl Prover {
     async fn keep(&self, told: &Told) -> Result<()> {
         if told.proof.holds() {
             let epoch = Bytes::from(told.proof.epoch.to_string());
-            return self.store.put(&layout::proved(&told.proof.name), epoch).await;
+            let told = self.store.put(&layout::proved(&told.proof.name), epoch).await;
+            let _ = told.inspect_err(|e| tracing::warn!(%e, "the service is not told what holds"));
+            return Ok(());
         }
         let why = format!("epoch {}: {}", told.proof.epoch, told.summary());
         proving::keep(&self.store, &told.proof, &why).await?;
@@ -210,8 +213,7 @@ fn done(layer: &str, proof: Proof, table: &Table, started: Instant) -> Result<To
 
 impl Told {
     fn summary(&self) -> String {
-        let among = format!("{} of {RANGES} ranges of its key", self.ranges.len());
-        format!("{}, in {among}", self.proof.summary())
+        format!("{}, in {} of {RANGES} ranges of its key", self.proof.summary(), self.ranges.len())
     }
 
     fn text(&self) -> String {

@@ -57,6 +57,12 @@ pub fn seq(epoch: u64, place: usize) -> i64 {
     (epoch << 32) | i64::try_from(place).unwrap_or(0)
 }
 
+/// The epoch of an image's number, and its place.
+pub fn place_of(seq: i64) -> (u64, usize) {
+    let place = usize::try_from(seq & i64::from(u32::MAX)).unwrap_or(usize::MAX);
+    (u64::try_from(seq >> 32).unwrap_or(0), place)
+}
+
 /// The changes of one table as raw rows, by commit date. `first` is the first one's place.
 pub fn rows(changes: &[&Change], epoch: u64, first: usize) -> Result<Vec<(String, RecordBatch)>> {
     let mut days: std::collections::BTreeMap<i64, Vec<(usize, &Change)>> =

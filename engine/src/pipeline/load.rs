@@ -9,6 +9,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use super::catalog::Catalog;
 use super::wishes::wishes;
 use crate::checkpoint::decision::Decision;
+use crate::epoch::loading::Phase;
 use crate::error::{Error, Result};
 use crate::lake::append::AppendTable;
 use crate::lake::dedupe::Window;
@@ -20,6 +21,7 @@ use crate::lake::table::{Table, TableSpec};
 use crate::lake::tables::{Standing, Tables};
 use crate::lake::{dead, layout, load, raw};
 use crate::transform::plan::Planned;
+use crate::transform::report::ModelReport;
 
 /// A lake, loaded for one project.
 pub struct Opened {
@@ -60,7 +62,9 @@ pub async fn open(
         let spec = source.spec();
         let fresh = || Table::fresh(spec.clone());
         let mut table = loaded.remove(&spec.path).unwrap_or_else(fresh);
-        let disproved = wished.contains(&source.relation);
+        // While everything is read anew a repair waits: raw holds half of that read.
+        let reads = last.is_some_and(|d| d.cut.phase != Phase::Done);
+        let disproved = wished.contains(&source.relation) && !reads;
         if disproved {
             table.rehash()?;
         }
@@ -157,17 +161,20 @@ fn take_models(
     last: Option<&Decision>,
 ) -> Result<BTreeSet<String>> {
     let mut forced = BTreeSet::new();
-    let known: BTreeMap<&str, &str> = last
-        .map(|d| d.models.iter().map(|m| (m.name.as_str(), m.fingerprint.as_str())).collect())
-        .unwrap_or_default();
+    let known: BTreeMap<&str, &ModelReport> =
+        last.map(|d| d.models.iter().map(|m| (m.name.as_str(), m)).collect()).unwrap_or_default();
     for model in &planned.models {
         let table = loaded.remove(&model.spec.path);
         let mut table = table.unwrap_or_else(|| Table::fresh(model.spec.clone()));
         let disproved = wished.contains(&model.name);
-        if disproved {
+        let known = known.get(model.name.as_str());
+        // Another engine may have compared other columns.
+        let compared_else = known.is_some_and(|report| report.audit != model.lineage.audit);
+        if disproved || compared_else {
             table.rehash()?;
         }
-        if known.get(model.name.as_str()) != Some(&model.fingerprint.as_str())
+        if known.is_none_or(|report| report.fingerprint != model.fingerprint)
+            || compared_else
             || table.is_restarted()
             || table.version().is_none()
             || disproved

@@ -39,6 +39,8 @@ pub struct Proving {
     next: usize,
     not_before: Option<Instant>,
     proved: BTreeMap<String, u64>,
+    /// The epoch at which a model was made anew: what was proved before says nothing of it.
+    made: BTreeMap<String, u64>,
 }
 
 impl Proving {
@@ -58,6 +60,7 @@ impl Proving {
             next: 0,
             not_before: None,
             proved,
+            made: BTreeMap::new(),
         }
     }
 
@@ -89,15 +92,19 @@ impl Proving {
         found
     }
 
-    /// A model was proved at this epoch, by hand.
+    /// A model was proved at this epoch.
     pub fn note(&mut self, name: &str, epoch: u64) {
+        if self.made.get(name).is_some_and(|made| epoch < *made) {
+            return;
+        }
         let known = self.proved.entry(name.to_owned()).or_default();
         *known = epoch.max(*known);
     }
 
     /// What was proved of models that are made anew says nothing of them any more.
-    pub fn forget(&mut self, names: &BTreeSet<String>) {
+    pub fn forget(&mut self, names: &BTreeSet<String>, epoch: u64) {
         self.proved.retain(|name, _| !names.contains(name));
+        self.made.extend(names.iter().map(|name| (name.clone(), epoch)));
     }
 
     /// The proof that has finished, if it does not hold.
@@ -108,7 +115,7 @@ impl Proving {
         self.not_before = Some(Instant::now() + took * (100 - share) / share);
         match made {
             Ok(proof) if proof.holds() => {
-                self.proved.insert(proof.name, proof.epoch);
+                self.note(&proof.name, proof.epoch);
                 None
             }
             Ok(proof) => {

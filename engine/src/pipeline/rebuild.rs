@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use freshet_sql::change::{ChangeBatch, gathered};
+use freshet_sql::change::{ChangeBatch, take_rows};
+use freshet_sql::maintain::recompute::StoredRows;
 use freshet_sql::rows::RowHasher;
+use hashbrown::{HashMap, HashSet};
 
 use super::Pipeline;
 use super::catalog::SourceTable;
@@ -17,6 +19,7 @@ use crate::error::Result;
 use crate::lake::append::AppendTable;
 use crate::lake::current::{Resolved, resolve};
 use crate::lake::dedupe::Window;
+use crate::lake::index::Place;
 use crate::lake::raw;
 use crate::lake::store::Store;
 use crate::lake::table::Table;
@@ -54,7 +57,7 @@ pub fn numbered(resolved: &Resolved, number: impl Fn(usize) -> i64) -> Result<So
     use arrow::array::{ArrayRef, Int64Array};
     use arrow::datatypes::{DataType, Field, Schema};
     let rows = resolved.images.iter().map(|i| i.row as u64).collect();
-    let rows = freshet_sql::change::take_rows(&resolved.rows, rows)?;
+    let rows = take_rows(&resolved.rows, rows)?;
     let numbers: Int64Array = resolved.images.iter().map(|i| Some(number(i.place))).collect();
     let mut numbers: Vec<i64> = numbers.values().to_vec();
     // A truncate gives one image a key, all at one place: they stay in order and apart.
@@ -73,11 +76,17 @@ pub fn numbered(resolved: &Resolved, number: impl Fn(usize) -> i64) -> Result<So
 }
 
 impl Pipeline {
-    /// What must be made anew from raw in this epoch: sources under new columns, and the history
-    /// that forced snapshots are folded from.
-    pub(super) async fn remake(&mut self, input: &mut Input, loading: Loading) -> Result<()> {
+    /// What must be made anew from raw in this epoch: sources under new columns or found wrong, and the
+    /// history that forced snapshots are folded from. Gives back the epoch's own changes of such sources
+    /// that don't decode.
+    pub(super) async fn remake(
+        &mut self,
+        input: &mut Input,
+        loading: Loading,
+    ) -> Result<Vec<Undecoded>> {
+        let mut undecoded = Vec::new();
         if matches!(loading, Loading::Reading { .. }) {
-            return Ok(());
+            return Ok(undecoded);
         }
         input.forced = if matches!(loading, Loading::Finishing { .. }) {
             self.planned.models.iter().map(|m| m.name.clone()).collect()
@@ -108,19 +117,39 @@ impl Pipeline {
                 numbered(&resolved, |place| numbers.get(&place).copied().unwrap_or_default())?;
             input.history.insert(source.relation.clone(), images);
             if stale && let Some(table) = self.tables.source.get_mut(&source.relation) {
-                let change = instead(table, resolved.change.added)?;
-                table.apply(&change, input.epoch)?;
+                let (change, gone) = instead(table, resolved.change.added)?;
+                table.apply_at(&change, &gone, input.epoch)?;
                 changed(input, &source.relation, &change, table.hasher())?;
+                undecoded.extend(resolved.found.dead.iter().filter_map(|(at, reason)| {
+                    let (epoch, place) = raw::place_of(*numbers.get(at)?);
+                    let name = source.schema.name.clone();
+                    (epoch == input.epoch).then(|| (name, place, reason.clone()))
+                }));
             }
         }
-        Ok(())
+        Ok(undecoded)
     }
 }
 
-/// What makes a source's table hold these rows and no others.
-fn instead(table: &Table, rows: RecordBatch) -> Result<ChangeBatch> {
+/// A change that does not decode: its table, its place among the epoch's changes of that, the reason.
+pub(super) type Undecoded = (Arc<str>, usize, String);
+
+/// What makes a source's table hold these rows and no others, and where those lie that go.
+fn instead(table: &Table, rows: RecordBatch) -> Result<(ChangeBatch, Vec<Place>)> {
     let schema = table.schema();
-    let removed = gathered(&schema, table.scan()?)?;
     let every = RowHasher::new(&schema, (0..schema.fields().len()).collect());
-    Ok(ChangeBatch { removed, added: rows }.consolidate(&every)?)
+    let mut wanted: HashMap<u128, Vec<u64>> = HashMap::new();
+    for (hash, row) in every.hashes(&rows)?.into_iter().zip(0..) {
+        wanted.entry(hash).or_default().push(row);
+    }
+    let mut gone = table.all_but(&HashSet::new());
+    let mut held = every.hashes(&table.take(&gone)?)?.into_iter();
+    gone.retain(|_| {
+        let hash = held.next().unwrap_or_default();
+        wanted.get_mut(&hash).and_then(Vec::pop).is_none()
+    });
+    let mut missing: Vec<u64> = wanted.into_values().flatten().collect();
+    missing.sort_unstable();
+    let change = ChangeBatch { removed: table.take(&gone)?, added: take_rows(&rows, missing)? };
+    Ok((change, gone))
 }

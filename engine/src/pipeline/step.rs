@@ -44,8 +44,8 @@ impl Pipeline {
         let before = self.last.as_ref().map_or(i64::MIN, |d| d.time_us);
         let time_us = self.clock.now_us().max(before);
         let since = Instant::now();
-        let reading = matches!(epoch.loading, Loading::Reading { .. });
-        if !reading {
+        // While everything is read, and where that ends, sources are what the read found so far.
+        if epoch.loading == Loading::Done {
             self.take_wishes(time_us).await?;
         }
         self.compacting.take(&self.store, &mut self.tables, number).await?;
@@ -72,13 +72,16 @@ impl Pipeline {
                 self.take_in(&name, &places, &mut input, &mut letters)?;
             }
         }
-        self.remake(&mut input, epoch.loading).await?;
+        for (name, place, reason) in self.remake(&mut input, epoch.loading).await? {
+            let change = tables.get(&name).and_then(|changes| changes.get(place));
+            letters.extend(change.map(|(_, change)| (record_of(change), reason)));
+        }
         let letter_rows = dead::rows(&letters, number, time_us)?;
         self.tables.dead.append(&letter_rows, None, number)?;
         self.count(epoch, letters.len() as u64);
         let since = Instant::now();
         let mut output = self.transform(&mut input, epoch.loading).await?;
-        self.proving.forget(&input.forced);
+        self.proving.forget(&input.forced, number);
         for model in &mut output.models {
             model.proved = self.proving.proved().get(&model.name).copied();
         }

@@ -32,7 +32,7 @@ pub enum Followed {
 /// The change of a query in this epoch.
 pub async fn change(
     session: &Session,
-    maintained: &Maintained,
+    (name, maintained): (&str, &Maintained),
     view: &View<'_>,
     hasher: &RowHasher,
     before_us: i64,
@@ -51,7 +51,13 @@ pub async fn change(
         Ok(Outcome::Full(why)) => Followed::Full(why),
         // A key is computed of every row, also of those that the query leaves out before it casts or
         // divides them: the whole may be right where following it fails.
-        Err(freshet_sql::error::Error::Failed { .. }) => Followed::Full(NOT_FOLLOWED.to_owned()),
+        Err(freshet_sql::error::Error::Failed { .. }) => {
+            tracing::warn!(
+                query = name,
+                "{NOT_FOLLOWED}; it is run in full, at each of its changes"
+            );
+            Followed::Full(NOT_FOLLOWED.to_owned())
+        }
         Err(other) => return Err(other.into()),
     })
 }

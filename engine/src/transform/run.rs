@@ -201,7 +201,15 @@ impl Planned {
         } else {
             let table = stored(tables, model)?;
             let (hasher, before) = (table.hasher(), input.before_us);
-            match follow::change(&self.session, &model.maintained, view, hasher, before).await? {
+            match follow::change(
+                &self.session,
+                (&model.name, &model.maintained),
+                view,
+                hasher,
+                before,
+            )
+            .await?
+            {
                 Followed::Change(change, rows_read) => match table.as_stored(change)? {
                     Some(change) => {
                         let mode = Mode::Follow;

@@ -77,8 +77,14 @@ impl Planned {
         if !forced {
             let hasher = RowHasher::all_but(&snapshot.spec.query, &model.lineage.audit);
             let before = input.before_us;
-            let made =
-                follow::change(&self.session, &model.maintained, view, &hasher, before).await?;
+            let made = follow::change(
+                &self.session,
+                (&model.name, &model.maintained),
+                view,
+                &hasher,
+                before,
+            )
+            .await?;
             if let Followed::Change(change, rows_read) = made {
                 let change = follow_change(snapshot, &change, &own, input.commit_us, epoch).await?;
                 return Ok(Made { rows_read, ..Made::by(Mode::EpochEnd, reason, change) });

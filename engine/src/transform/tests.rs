@@ -83,7 +83,8 @@ async fn followed(
     let schema = test.query.schema();
     let hasher = RowHasher::all_but(&schema, &[]);
     if let Followed::Change(change, _) =
-        follow::change(&planned.session, &test.maintained, view, &hasher, before_us).await?
+        follow::change(&planned.session, (&test.name, &test.maintained), view, &hasher, before_us)
+            .await?
     {
         let after = before + change.added.num_rows() as u64;
         if let Some(after) = after.checked_sub(change.removed.num_rows() as u64) {

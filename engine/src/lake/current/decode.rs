@@ -141,7 +141,9 @@ impl WireDecoders<'_> {
         };
         let row = self.rows;
         self.rows += 1;
-        if !(gaps.unavailable.is_empty() && gaps.missing.is_empty()) {
+        // A field that is missing came later than the event: its row was taken in without it too.
+        let columns = self.declared.columns.len();
+        if !gaps.unavailable.is_empty() || gaps.missing.iter().count() == columns {
             return Ok(Err(NOT_WHOLE.to_owned()));
         }
         let Some(after) = change.after.as_ref().filter(|_| change.op == Op::Update) else {

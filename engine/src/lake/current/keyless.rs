@@ -2,7 +2,10 @@
 //!
 //! A row that goes is one of those that hold its values, which an event tells whole only under REPLICA
 //! IDENTITY FULL; where it does not, the event is a dead letter. A new read of the table replaces every
-//! row from before its position. It must never guess which of unequal rows is meant.
+//! row from before its position; one that begins anew at the very same position can't be told from the
+//! first, and counts beside it. It must never guess which of unequal rows is meant.
+
+use std::collections::BinaryHeap;
 
 use arrow::array::{Array, AsArray, Int64Array, RecordBatch, UInt64Array};
 use arrow::compute::take;
@@ -25,8 +28,10 @@ struct Kept<'t> {
     stored: &'t Table,
     hashes: Vec<u128>,
     positions: Int64Array,
-    /// Rows of the epoch that are there, by what they hold.
-    fresh: HashMap<u128, Vec<usize>>,
+    /// Rows of the epoch that are there, by what they hold: the last by position first.
+    fresh: HashMap<u128, BinaryHeap<(Option<i64>, usize)>>,
+    /// The same of stored rows, of those that were asked for; the last one at the end.
+    known: HashMap<u128, Vec<(Option<i64>, Place)>>,
     gone: HashSet<Place>,
     /// Rows below this position went with a read.
     floor: Option<i64>,
@@ -44,8 +49,8 @@ pub(super) fn resolve(
     let hashes = RowHasher::new(&stored.schema(), identity(table)).hashes(&rows)?;
     let positions = rows.columns().last().map(|column| column.as_primitive::<Int64Type>().clone());
     let positions = positions.unwrap_or_else(|| Int64Array::from(Vec::<i64>::new()));
-    let (fresh, gone) = (HashMap::new(), HashSet::new());
-    let mut kept = Kept { stored, hashes, positions, fresh, gone, floor: None };
+    let (fresh, known, gone) = (HashMap::new(), HashMap::new(), HashSet::new());
+    let mut kept = Kept { stored, hashes, positions, fresh, known, gone, floor: None };
     for item in decoded {
         match item.change.op {
             Op::Create => kept.came(item.row),
@@ -58,7 +63,7 @@ pub(super) fn resolve(
             Op::Truncate => kept.replace(item.change.lsn.or(Some(i64::MAX)))?,
             Op::Update | Op::Delete => {
                 let before = item.moved_from.unwrap_or(item.row);
-                if !kept.went(before) {
+                if !kept.went(before)? {
                     found.counts.unknown_deletes += 1;
                 }
                 if item.change.op == Op::Update {
@@ -67,7 +72,8 @@ pub(super) fn resolve(
             }
         }
     }
-    let mut added: Vec<u64> = kept.fresh.into_values().flatten().map(|row| row as u64).collect();
+    let fresh = kept.fresh.into_values().flatten();
+    let mut added: Vec<u64> = fresh.map(|(_, row)| row as u64).collect();
     added.sort_unstable();
     let mut gone: Vec<Place> = kept.gone.into_iter().collect();
     gone.sort_unstable();
@@ -76,21 +82,41 @@ pub(super) fn resolve(
 }
 
 impl Kept<'_> {
-    fn came(&mut self, row: usize) {
-        if let Some(hash) = self.hashes.get(row) {
-            self.fresh.entry(*hash).or_default().push(row);
-        }
+    fn position(&self, row: usize) -> Option<i64> {
+        self.positions.is_valid(row).then(|| self.positions.value(row))
     }
 
-    /// Takes one row away that holds what this one does; says whether there was one.
-    fn went(&mut self, like: usize) -> bool {
-        let Some(hash) = self.hashes.get(like) else { return false };
-        if self.fresh.get_mut(hash).and_then(Vec::pop).is_some() {
-            return true;
+    fn came(&mut self, row: usize) {
+        let Some(hash) = self.hashes.get(row) else { return };
+        let position = self.position(row);
+        if position < self.floor {
+            // It goes with the next row of that read, as it would in an epoch of its own.
+            self.floor = None;
         }
-        let places = self.stored.find(*hash).into_iter();
-        let left = places.filter(|place| !self.gone.contains(place)).min();
-        left.is_some_and(|place| self.gone.insert(place))
+        self.fresh.entry(*hash).or_default().push((position, row));
+    }
+
+    /// Takes one row away that holds what this one does, the last by position: which one goes must not
+    /// depend on where epochs were cut. Says whether there was one.
+    fn went(&mut self, like: usize) -> Result<bool> {
+        let Some(hash) = self.hashes.get(like).copied() else { return Ok(false) };
+        if !self.known.contains_key(&hash) {
+            let places = self.stored.find(hash);
+            let positions = positions_of(self.stored, &places)?;
+            let mut list: Vec<_> = positions.into_iter().zip(places).collect();
+            list.sort_unstable();
+            self.known.insert(hash, list);
+        }
+        let known = self.known.entry(hash).or_default();
+        while known.pop_if(|(_, place)| self.gone.contains(place)).is_some() {}
+        let fresh = self.fresh.entry(hash).or_default();
+        let is_fresh = fresh.peek().map(|(position, _)| *position);
+        let is_known = known.last().map(|(position, _)| *position);
+        Ok(if is_fresh.is_some() && is_fresh >= is_known {
+            fresh.pop().is_some()
+        } else {
+            known.pop().is_some_and(|(_, place)| self.gone.insert(place))
+        })
     }
 
     /// A read at this position found all that there was: every row from before it goes.
@@ -99,22 +125,22 @@ impl Kept<'_> {
             return Ok(());
         };
         self.floor = Some(position);
-        let positions = &self.positions;
+        let is_before = |of: &Option<i64>| of.is_none_or(|of| of < position);
         for rows in self.fresh.values_mut() {
-            rows.retain(|row| !is_before(positions, *row, position));
+            rows.retain(|(of, _)| !is_before(of));
         }
         let all = self.stored.all_but(&self.gone);
-        let lsn = self.stored.schema().fields().len() - 1;
-        let stored = self.stored.take_columns(&all, &[lsn])?;
-        let stored = stored.column(0).as_primitive::<Int64Type>();
-        let before = all.iter().enumerate().filter(|(row, _)| is_before(stored, *row, position));
-        self.gone.extend(before.map(|(_, place)| *place));
+        let positions = positions_of(self.stored, &all)?.into_iter();
+        let before = positions.zip(all).filter(|(of, _)| is_before(of));
+        self.gone.extend(before.map(|(_, place)| place));
         Ok(())
     }
 }
 
-fn is_before(positions: &Int64Array, row: usize, position: i64) -> bool {
-    positions.is_null(row) || positions.value(row) < position
+fn positions_of(table: &Table, places: &[Place]) -> Result<Vec<Option<i64>>> {
+    let lsn = table.schema().fields().len() - 1;
+    let rows = table.take_columns(places, &[lsn])?;
+    Ok(rows.column(0).as_primitive::<Int64Type>().iter().collect())
 }
 
 /// The decoded rows with the values that an update left out as unchanged: those of the row before it.

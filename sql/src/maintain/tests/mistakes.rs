@@ -184,6 +184,14 @@ async fn a_value_of_the_row_and_the_time_does_not_freeze() {
     let told = last_change(sql, &[&[("t", &[], &[at(1, 0), at(2, 1)])], &[], &[], &[]]).await;
     assert_eq!(told[1..], ["-7|1", "+7|0"], "{told:?}");
     assert!(told[0].contains("time"), "said, not silent: {told:?}");
+    let sql = "select k, count(case when ts > localtimestamp - interval '3 days' then 1 end) as n from t \
+               group by k";
+    let told = last_change(sql, &[&[("t", &[], &[at(1, 0), at(2, 1)])], &[], &[], &[]]).await;
+    assert_eq!(told[1..], ["-7|1", "+7|0"], "{told:?}");
+    let sql = "select k, count(*) filter (where ts > t0) as n from (select k, ts, localtimestamp - \
+               interval '3 days' as t0 from t) as r group by k";
+    let told = last_change(sql, &[&[("t", &[], &[at(1, 0), at(2, 1)])], &[], &[], &[]]).await;
+    assert_eq!(told[1..], ["-7|1", "+7|0"], "{told:?}");
     let sql = "select id, ts < localtimestamp - interval '2 days' as is_old from t";
     let told = last_change(sql, &[&[("t", &[], &[at(1, 0)])], &[], &[]]).await;
     assert_eq!(told[1..], ["-1|false", "+1|true"], "{told:?}");

@@ -94,7 +94,7 @@ pub fn random(columns: &Columns, id: i64, tape: &mut Tape) -> Row {
         }
         Some(match kind {
             Kind::Int => Value::Int(i64::from(tape.choose(6)) - 1),
-            Kind::Text => Value::Text(*tape.one_of::<&str>(&["a", "b", "c", "A"])),
+            Kind::Text => Value::Text(tape.one_of::<&str>(&["a", "b", "c", "A"])),
             Kind::Money => Value::Money(i128::from(tape.choose(6000))),
             Kind::Time => Value::Time(FIRST_DAY * DAY_US + i64::from(tape.choose(9)) * DAY_US / 2),
             Kind::Real => Value::Real(f64::from(tape.choose(1000)) / 7.0 + 1e9),
