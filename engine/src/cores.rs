@@ -44,6 +44,19 @@ pub fn run<T: Send, R: Send>(
     Ok(made.into_iter().map(|(_, made)| made).collect())
 }
 
+/// The same, the largest begun first, so that none is left to the end alone.
+pub fn run_largest_first<T: Send, R: Send>(
+    pieces: Vec<T>,
+    size: impl Fn(&T) -> u64,
+    work: impl Fn(T) -> Result<R> + Sync,
+) -> Result<Vec<R>> {
+    let mut placed: Vec<(usize, T)> = pieces.into_iter().enumerate().collect();
+    placed.sort_by_cached_key(|(_, piece)| std::cmp::Reverse(size(piece)));
+    let mut made = run(placed, |(at, piece)| Ok((at, work(piece)?)))?;
+    made.sort_by_key(|(at, _)| *at);
+    Ok(made.into_iter().map(|(_, made)| made).collect())
+}
+
 /// How many cores there are.
 pub fn count() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
@@ -76,6 +89,9 @@ mod tests {
     #[test]
     fn answers_come_in_the_order_of_the_pieces() {
         let made = run((0..100).collect(), |n: u32| wait_for(async move { n * 2 })).unwrap();
+        assert_eq!(made, (0..100).map(|n| n * 2).collect::<Vec<_>>());
+        let largest = |n: &u32| u64::from(n % 7);
+        let made = run_largest_first((0..100).collect(), largest, |n: u32| Ok(n * 2)).unwrap();
         assert_eq!(made, (0..100).map(|n| n * 2).collect::<Vec<_>>());
         assert_eq!(run(Vec::<u32>::new(), Ok).unwrap(), Vec::<u32>::new());
     }

@@ -7,6 +7,7 @@ use arrow::array::RecordBatch;
 use freshet_sql::change::ChangeBatch;
 use freshet_sql::maintain::recompute::difference;
 use freshet_sql::plan::full::{Bound, Fit, Way};
+use freshet_sql::project::model::Node;
 
 use super::follow::{self, Followed};
 use super::history::SourceImages;
@@ -92,7 +93,13 @@ impl Planned {
         for level in self.levels() {
             let made = {
                 let (tables, changes) = (&*tables, &changes);
-                cores::run(level, |at| {
+                let whole = |at: &usize| match &self.models[*at] {
+                    model if input.forced.contains(&model.name) => {
+                        input_rows(tables, &model.inputs)
+                    }
+                    _ => 0,
+                };
+                cores::run_largest_first(level, whole, |at| {
                     let model = &self.models[at];
                     let made = self.report(model, tables, changes, input)?;
                     Ok((at, made))
@@ -273,6 +280,12 @@ impl Planned {
             }
         }
     }
+}
+
+/// Rows that a query in full reads.
+pub(super) fn input_rows(tables: &Tables, inputs: &[Node]) -> u64 {
+    let tables = inputs.iter().filter_map(|input| tables.relation(input.name()));
+    tables.map(|table| table.rows() as u64).sum()
 }
 
 /// What a run over these relations may hold.

@@ -13,7 +13,7 @@ use freshet_sql::rows::RowHasher;
 use super::follow::{self, Followed};
 use super::plan::{Planned, PlannedTest};
 use super::report::{TestReport, Verdict};
-use super::run::{Input, bound, micros};
+use super::run::{Input, bound, input_rows, micros};
 use super::view::{Changes, View};
 use crate::cores;
 use crate::error::Result;
@@ -28,7 +28,11 @@ pub fn run(
 ) -> Result<Vec<TestReport>> {
     let known: BTreeMap<&str, &TestReport> =
         input.verdicts.iter().map(|report| (report.name.as_str(), report)).collect();
-    cores::run(planned.tests.iter().collect(), |test: &PlannedTest| {
+    let whole = |test: &&PlannedTest| match input.verdicts.as_slice() {
+        [] => input_rows(tables, &test.inputs),
+        _ => 0,
+    };
+    cores::run_largest_first(planned.tests.iter().collect(), whole, |test: &PlannedTest| {
         let known = known.get(test.name.as_str()).copied();
         let known = known.filter(|r| r.fingerprint == test.fingerprint);
         let view = View::new(tables, &test.inputs, [&input.changes, changes]);
