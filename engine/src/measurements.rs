@@ -98,7 +98,9 @@
 //! Last measured, by `tests/speed/refresh.py` and a release build (60 epochs of each size): 79 and 85 ms,
 //! 1.08 x; p99 113 and 150 ms; models and tests 35 and 61 ms, current rows 4 and 9, encode 6 and 9. An epoch
 //! wrote 5,407 rows over 20 tables in 263 KB, and 80 vectors in 418 KB: a vector is its file's whole bitmap,
-//! at ten million rows a large one. Before, our crates alone at `opt-level` 3: 89 and 100 ms.
+//! at ten million rows a large one. Before, our crates alone at `opt-level` 3: 89 and 100 ms. Two other runs
+//! by a release build: 68 and 91 ms, 1.34 x; 63 and 120, 1.92 x, p99 378, in an hour in which DuckDB was a fifth
+//! slower too. The epochs of the large bank come right after its load, while 6 GB of copies are written.
 //!
 //! The rest of this part is older, before windows by whole columns and full runs within a bound.
 //! `freshet bench epoch --rows 100000,10000000`, both in one run, the prover off: 1,000 changes an
@@ -155,7 +157,8 @@
 //! and the SQL of all tests (4.3 s). Against both a rebuild of 49.4 s by a release build is 2.10 x, and 1.99 x
 //! in a run before (49.5 s of 24.9); 2.57 x against the models alone. Of it transform is 34 s, tests 12.4 s
 //! of both cores' time in that, encoding 6.9, uploads 1.4. Then tests and the models of a level began with
-//! the largest, so that no core waits for the last: 43.5 s, transform 30, measured alone and not beside.
+//! the largest, so that no core waits for the last: 43.5 s, transform 30, measured alone; side by side in a
+//! slower hour 53.3 s of 26.8: 1.99 x.
 //!
 //! # Opening a lake
 //!
