@@ -2,9 +2,8 @@
 //!
 //! It shares nothing with maintenance but the model's SQL: the query runs over whole tables. Where the
 //! order of rows would decide (sums of floats, first values), operators run one by one over whole inputs in
-//! a canonical order, as the recompute of such a model does. What
-//! differs is kept beside the lake, both versions of it; logs and status say how much and in which
-//! ranges of the key, never a value.
+//! a canonical order, as the recompute of such a model does. What differs is kept beside the lake, both
+//! versions of it; logs and status say how much and in which ranges of the key, never a value.
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;

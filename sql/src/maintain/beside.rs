@@ -67,8 +67,8 @@ impl Run<'_> {
                 range => vec![(hash, range)],
             })
             .collect();
-        // The moment after is enough: where a row that came lies between, it is a changed one and has a range of
-        // its own, which touches this one.
+        // The moment after is enough: where a row that came lies between, it is a changed one and has a
+        // range of its own, which touches this one.
         let beside = stored.beside(index, &asked, rows)?;
         let mut found = asked.clone();
         for ((_, wide), (from, to)) in found.iter_mut().zip(beside) {
