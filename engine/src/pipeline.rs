@@ -45,6 +45,7 @@ use crate::error::Result;
 use crate::failpoint;
 use crate::lake;
 use crate::lake::dedupe::Window;
+use crate::lake::half_written;
 use crate::lake::room::Room;
 use crate::lake::store::Store;
 use crate::lake::tables::Tables;
@@ -114,6 +115,7 @@ impl Pipeline {
         let lease = Lease::take(&store, &settings.checkpoint, generation).await?;
         let last = recover::recover(&store).await?;
         failpoint::hit("recovered");
+        half_written::sweep(&store).await;
         let catalog = Catalog::of(project, &settings.envelope)?;
         let events = settings.lake.dedupe_events;
         let room = Arc::new(Room::keeping(&settings.memory, &settings.lake));

@@ -6,6 +6,7 @@ and the epochs in which raw events and dead letters were taken in.
 
 import io
 import json
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -20,6 +21,8 @@ DEAD_LETTER_RUN_COLUMNS = {"epoch", "epoch_at"}
 DIFFERENCES_SHOWN = 3
 # Counted per run or by the moments at which epochs were cut, not by what was read.
 TOTALS_OF_THE_RUN = {"passed_by_timeout"}
+# What a killed process leaves of a local write: no reader of a lake sees such a name.
+HALF_WRITTEN = re.compile(r"#\d+$")
 
 
 class Lake:
@@ -45,7 +48,8 @@ class Lake:
         if not self.minio:
             root = Path(self.url)
             found = [root / start, *(root / start).rglob("*")]
-            return sorted(str(file.relative_to(root)) for file in found if file.is_file())
+            return sorted(str(file.relative_to(root)) for file in found
+                          if file.is_file() and not HALF_WRITTEN.search(file.name))
         bucket, prefix = self._place()
         keys = self.minio.keys(f"{prefix}/{start}", bucket)
         return [key.removeprefix(f"{prefix}/") for key in keys]

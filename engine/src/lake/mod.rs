@@ -17,6 +17,7 @@ pub mod current;
 pub mod dead;
 pub mod dedupe;
 mod file;
+pub mod half_written;
 pub mod index;
 pub mod keep;
 #[cfg(test)]
