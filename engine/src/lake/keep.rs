@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 
@@ -22,6 +23,10 @@ use crate::error::Result;
 
 /// Bytes of one job's copies, about.
 const JOB_BYTES: usize = 256 << 20;
+/// A job beside epochs rests so many times as long as it works: it has an eighth of a core.
+const REST_SHARE: u32 = 7;
+/// How soon a job that rests hears that it is to stop.
+const STOP_HEARD: Duration = Duration::from_millis(20);
 
 /// What a missing copy is made from.
 #[derive(Debug)]
@@ -97,16 +102,33 @@ impl Keep {
         self.stop.clone()
     }
 
-    /// Does it. Takes a while, and must not be done on the epoch's path.
+    /// Does it beside epochs, which keep most of the cores and of the disk: a restart is not tomorrow.
+    pub fn run_beside(self) -> Result<()> {
+        let (stop, mut since) = (self.stop(), Instant::now());
+        self.write(|| {
+            let rests_until = Instant::now() + since.elapsed() * REST_SHARE;
+            while Instant::now() < rests_until && !stop.load(Ordering::Relaxed) {
+                std::thread::sleep(STOP_HEARD);
+            }
+            since = Instant::now();
+            !stop.load(Ordering::Relaxed)
+        })
+    }
+
+    /// Does it at once.
     pub fn run(self) -> Result<()> {
+        self.write(|| true)
+    }
+
+    fn write(self, mut goes_on: impl FnMut() -> bool) -> Result<()> {
         self.kept.sweep(&self.live)?;
         for (home, of, source) in self.missing {
-            if self.stop.load(Ordering::Relaxed) {
-                break;
-            }
             match source {
-                Source::Rows(rows) => home.write(&of, &rows)?,
-                Source::Index(index) => home.write(&of, &index.as_rows()?)?,
+                Source::Rows(rows) => home.write(&of, &rows, &mut goes_on)?,
+                Source::Index(index) => home.write(&of, &index.as_rows()?, &mut goes_on)?,
+            }
+            if !goes_on() {
+                break;
             }
         }
         Ok(())

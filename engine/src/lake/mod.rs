@@ -9,6 +9,7 @@ pub mod append;
 mod beside;
 pub mod changelog;
 pub mod cold;
+mod column_file;
 pub mod commit;
 pub mod compact;
 #[cfg(test)]

@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 
 use super::Pipeline;
 use crate::error::Result;
+use crate::lake::keep::Keep;
 use crate::lake::tables::Tables;
 
 /// Epochs after which copies are tried again where they failed.
@@ -35,25 +36,31 @@ impl Keeping {
             return;
         }
         self.finish(epoch).await;
-        if epoch < self.quiet_until {
-            return;
-        }
-        if let Some(job) = tables.keep(&self.swept) {
-            self.swept = job.live();
-            self.stop = job.stop();
-            self.running = Some(tokio::task::spawn_blocking(move || job.run()));
-        }
+        self.begin(tables, epoch, Keep::run_beside);
     }
 
     /// Does every job that is due, at once: for a stop that nobody waits for.
     pub async fn all(&mut self, tables: &mut Tables, epoch: u64) {
-        loop {
-            self.take(tables, epoch).await;
-            if self.running.is_none() {
-                return;
-            }
+        self.stop();
+        self.finish(epoch).await;
+        while self.begin(tables, epoch, Keep::run) {
             self.finish(epoch).await;
         }
+    }
+
+    /// Whether there was a job to begin.
+    fn begin(
+        &mut self,
+        tables: &mut Tables,
+        epoch: u64,
+        run: impl FnOnce(Keep) -> Result<()> + Send + 'static,
+    ) -> bool {
+        let is_quiet = epoch < self.quiet_until;
+        let Some(job) = tables.keep(&self.swept).filter(|_| !is_quiet) else { return false };
+        self.swept = job.live();
+        self.stop = job.stop();
+        self.running = Some(tokio::task::spawn_blocking(move || run(job)));
+        true
     }
 
     /// Tells the job that runs to end with the copy in hand.
