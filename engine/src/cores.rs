@@ -6,7 +6,13 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use thread_priority::{ThreadPriority, ThreadPriorityValue};
+
 use crate::error::{Error, Result};
+
+/// The priority of work beside the epochs, of 99, where theirs is about 50: ten steps of niceness. It
+/// gets a tenth of a core that epochs want too, and all that they leave.
+const BESIDE: u8 = 22;
 
 /// What a thread made, by place; or its panic.
 type Ended<R> = std::thread::Result<Result<Vec<(usize, R)>>>;
@@ -57,6 +63,28 @@ pub fn run_largest_first<T: Send, R: Send>(
     Ok(made.into_iter().map(|(_, made)| made).collect())
 }
 
+/// Work beside the epochs, on a thread of its own that gives way to theirs.
+pub async fn beside<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> Result<R> {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let runtime = tokio::runtime::Handle::current();
+    let started = std::thread::Builder::new().name("beside".to_owned()).spawn(move || {
+        let _runtime = runtime.enter();
+        give_way();
+        let _ = tell.send(work());
+    });
+    started.map_err(|e| Error::unavailable("cannot start a thread", e))?;
+    told.await.map_err(|_| Error::bug("work beside the epochs ended in a panic"))
+}
+
+/// A system that does not let it costs the epochs some time.
+fn give_way() {
+    let given = ThreadPriorityValue::try_from(BESIDE)
+        .map(|value| ThreadPriority::Crossplatform(value).set_for_current());
+    if !matches!(given, Ok(Ok(()))) {
+        tracing::debug!("work beside the epochs has their priority");
+    }
+}
+
 /// How many cores there are.
 pub fn count() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
@@ -94,6 +122,22 @@ mod tests {
         let made = run_largest_first((0..100).collect(), largest, |n: u32| Ok(n * 2)).unwrap();
         assert_eq!(made, (0..100).map(|n| n * 2).collect::<Vec<_>>());
         assert_eq!(run(Vec::<u32>::new(), Ok).unwrap(), Vec::<u32>::new());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn work_beside_gives_way_and_its_panic_is_an_error() {
+        let niceness = || {
+            let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+            // The name may hold spaces; niceness is the 17th field after it.
+            let after = stat.rsplit_once(") ").unwrap().1.to_owned();
+            after.split(' ').nth(16).unwrap().parse::<i32>().unwrap()
+        };
+        let own = niceness();
+        assert_eq!(beside(niceness).await.unwrap(), own.max(10));
+        assert_eq!(niceness(), own);
+        let lost = beside(|| std::panic::panic_any(7)).await;
+        assert!(lost.unwrap_err().to_string().contains("panic"));
     }
 
     #[test]

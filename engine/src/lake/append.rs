@@ -14,7 +14,7 @@ use super::compact::CROWDED;
 use super::load;
 use super::parquet::{Effort, decode, encode};
 use super::raw_merge::{RawMerge, RawMerged};
-use super::stage::Upload;
+use super::stage::{Staged, Upload};
 use super::store::Store;
 use super::table::file_name;
 use crate::error::{Error, Result};
@@ -156,8 +156,8 @@ impl AppendTable {
         classes
     }
 
-    /// The next log entry and the files it names, if anything was added.
-    pub fn stage(&mut self, stamp: Stamp) -> Result<Option<(u64, Bytes, Vec<Upload>)>> {
+    /// The next log entry, if anything was added.
+    pub fn stage(&mut self, stamp: Stamp) -> Result<Option<Staged>> {
         let actions = std::mem::take(&mut self.actions);
         if actions.adds.is_empty() && !(self.identity.announce && self.identity.version.is_none()) {
             return Ok(None);
@@ -169,10 +169,12 @@ impl AppendTable {
         }
         let schema = arrow::datatypes::Schema::new(columns);
         let version = self.identity.next_version();
+        let removed = actions.removed(&self.path);
         let bytes = commit::entry(&self.identity, &schema, actions, stamp)?;
         self.identity.version = Some(version);
         self.identity.announce = false;
-        Ok(Some((version, bytes, std::mem::take(&mut self.uploads))))
+        let uploads = std::mem::take(&mut self.uploads);
+        Ok(Some(Staged { version, bytes, uploads, removed }))
     }
 
     /// Its live files from the newest back until they hold so many rows, relative to the lake.

@@ -5,7 +5,7 @@
 //! is read are slices of the file: it must never be changed while they live.
 //!
 //! ```text
-//! column 0 | column 1 | .. | where each begins and the last ends | rows | columns
+//! column 0 | column 1 | .. | where each begins and the last ends | rows | columns | COLUMNS1
 //! ```
 //!
 //! Each column begins at a multiple of 64 bytes; the numbers at the end are 8 bytes each, little-endian.
@@ -26,6 +26,8 @@ use arrow::ipc::writer::FileWriter;
 type Result<T> = std::result::Result<T, ArrowError>;
 
 const ALIGNMENT: usize = 64;
+/// The last word of a file that was written to its end.
+const MAGIC: &[u8] = b"COLUMNS1";
 /// Bytes of a number at the end.
 const NUMBER: usize = 8;
 /// Bytes at an Arrow file's end: the footer's length and the magic word.
@@ -55,6 +57,7 @@ pub fn write<W: Write>(
     for number in numbers {
         out.write_all(&(number as u64).to_le_bytes())?;
     }
+    out.write_all(MAGIC)?;
     Ok(out.out)
 }
 
@@ -65,7 +68,7 @@ fn schema_of(schema: &SchemaRef, column: usize) -> Schema {
 
 /// The rows of a file, whose columns are slices of it.
 pub fn read(file: &Buffer) -> Result<RecordBatch> {
-    let mut end = file.len();
+    let mut end = file.strip_suffix(MAGIC).ok_or_else(broken)?.len();
     let columns = last_number(file, &mut end)?;
     let rows = last_number(file, &mut end)?;
     let mut until = last_number(file, &mut end)?;

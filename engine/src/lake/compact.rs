@@ -23,8 +23,8 @@ const REWRITE_ROWS_MIN: usize = 4096;
 pub(super) const CROWDED: usize = 6;
 
 impl Table {
-    /// The merge that is due, if one is.
-    pub fn due(&self, merge_files: usize, epoch: u64) -> Option<Merge> {
+    /// The merge that is due, if one is; it holds no more rows than so many bytes, if it can.
+    pub fn due(&self, merge_files: usize, bytes_max: usize, epoch: u64) -> Option<Merge> {
         let worn = self.files.iter().find(|(_, f)| {
             let rows = f.rows.num_rows();
             rows >= REWRITE_ROWS_MIN && f.live_rows() * 100 < rows * (100 - GONE_PERCENT)
@@ -33,10 +33,10 @@ impl Table {
             return Some(self.merge_of(&[*number], epoch));
         }
         let full = |numbers: &Vec<u32>| numbers.len() >= merge_files.max(2);
-        let class = self.classes(merge_files).into_values().find(full)?;
+        let class = self.classes(merge_files, bytes_max).into_values().find(full)?;
         let (mut due, mut rows, mut bytes) = (Vec::new(), 0, 0);
         for number in class {
-            if due.len() >= 2 && (rows >= MERGED_ROWS_MAX || bytes >= self.merged_bytes_max) {
+            if due.len() >= 2 && (rows >= MERGED_ROWS_MAX || bytes >= bytes_max) {
                 break;
             }
             rows += self.files.get(&number).map_or(0, LiveFile::live_rows);
@@ -46,23 +46,19 @@ impl Table {
         Some(self.merge_of(&due, epoch))
     }
 
-    /// What a merge may hold, in bytes of rows.
-    pub fn bound_merges(&mut self, bytes_max: usize) {
-        self.merged_bytes_max = bytes_max;
-    }
-
     /// Whether merges have fallen far behind.
-    pub fn is_crowded(&self, merge_files: usize) -> bool {
+    pub fn is_crowded(&self, merge_files: usize, bytes_max: usize) -> bool {
         let most = merge_files.max(2) * CROWDED;
-        self.files.len() >= most && self.classes(merge_files).values().any(|c| c.len() >= most)
+        let is_full = |class: &Vec<u32>| class.len() >= most;
+        self.files.len() >= most && self.classes(merge_files, bytes_max).values().any(is_full)
     }
 
     /// Files by size class.
-    fn classes(&self, merge_files: usize) -> BTreeMap<u32, Vec<u32>> {
+    fn classes(&self, merge_files: usize, bytes_max: usize) -> BTreeMap<u32, Vec<u32>> {
         let mut classes: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
         for (number, file) in &self.files {
             let rows = file.live_rows();
-            if rows < MERGED_ROWS_MAX && file.row_bytes() < self.merged_bytes_max {
+            if rows < MERGED_ROWS_MAX && file.row_bytes() < bytes_max {
                 let class = (rows / CLASS_ROWS).max(1).ilog(merge_files.max(2));
                 classes.entry(class).or_default().push(*number);
             }
@@ -73,7 +69,7 @@ impl Table {
     /// Merges all that is due, at once; answers how many merges that were.
     pub fn compact(&mut self, merge_files: usize, epoch: u64) -> Result<usize> {
         let mut merges = 0;
-        while let Some(merge) = self.due(merge_files, epoch) {
+        while let Some(merge) = self.due(merge_files, usize::MAX, epoch) {
             merges += 1;
             self.install(merge.run()?)?;
         }

@@ -149,7 +149,7 @@ fn merges_that_take_several_epochs_change_no_row() {
             }
             if running.is_none() {
                 running = table
-                    .due(3, epoch)
+                    .due(3, usize::MAX, epoch)
                     .map(|merge| (merge.run().unwrap(), epoch + numbers.below(4)));
                 late += u64::from(running.as_ref().is_some_and(|(_, until)| *until > epoch));
             }
@@ -202,12 +202,10 @@ fn a_merge_takes_no_more_than_fits() {
         table.begin_epoch(epoch);
         table.apply(&change(&mut model, &mut numbers, epoch), epoch).unwrap();
     }
-    let rows = |table: &Table| table.due(8, 20).map_or(0, |merge| merge.rows());
-    let all = rows(&table);
-    table.bound_merges(2_500);
-    assert!((1..all / 2).contains(&rows(&table)), "{} of {all} rows", rows(&table));
-    table.bound_merges(1);
-    assert_eq!(rows(&table), 0, "every file is large");
+    let rows = |bytes_max| table.due(8, bytes_max, 20).map_or(0, |merge| merge.rows());
+    let (all, some) = (rows(usize::MAX), rows(2_500));
+    assert!((1..all / 2).contains(&some), "{some} of {all} rows");
+    assert_eq!(rows(1), 0, "every file is large");
 }
 
 #[test]

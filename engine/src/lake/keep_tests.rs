@@ -47,11 +47,12 @@ impl Lake {
         table.begin_epoch(self.epoch);
         table.apply(&change, self.epoch).unwrap();
         let stamp = Stamp { epoch: self.epoch, time_ms: 1, retention_minutes: 60 };
-        let Some((version, entry, uploads)) = table.stage(stamp).unwrap() else { return };
-        for upload in uploads {
+        let Some(staged) = table.stage(stamp).unwrap() else { return };
+        for upload in staged.uploads {
             self.store.put(&upload.path, upload.body).await.unwrap();
         }
-        self.store.put(&layout::log_entry("source/t", version), entry).await.unwrap();
+        let path = layout::log_entry("source/t", staged.version);
+        self.store.put(&path, staged.bytes).await.unwrap();
     }
 
     /// Looks rows up by group, which makes indexes, and writes all copies.

@@ -7,10 +7,15 @@ use bytes::Bytes;
 use super::commit::{self, Actions, DataChange, Stamp};
 use super::file::{LiveFile, OWN_INDEX_ROWS};
 use super::parquet::{Effort, encode};
+use super::store::Store;
 use super::table::Table;
+use super::tables::{Tables, upload};
 use super::vector;
 use crate::cores;
 use crate::error::Result;
+
+/// A file of so many bytes of rows is put into the lake before the others are encoded.
+const LARGE_BYTES: usize = if cfg!(test) { 1 << 10 } else { 8 << 20 };
 
 /// A file that the epoch must write before it is decided.
 #[derive(Debug)]
@@ -21,9 +26,22 @@ pub struct Upload {
     pub body: Bytes,
 }
 
+/// A table's next log entry, and what goes with it.
+#[derive(Debug)]
+pub struct Staged {
+    /// The version that it makes.
+    pub version: u64,
+    /// Its exact bytes.
+    pub bytes: Bytes,
+    /// The files that it names and that are not in the lake yet.
+    pub uploads: Vec<Upload>,
+    /// The files that it names no more, and their vectors, relative to the lake.
+    pub removed: Vec<String>,
+}
+
 impl Table {
-    /// The table's next log entry and the files it names, if it changed since the last one.
-    pub fn stage(&mut self, stamp: Stamp) -> Result<Option<(u64, Bytes, Vec<Upload>)>> {
+    /// The table's next log entry, if it changed since the last one.
+    pub fn stage(&mut self, stamp: Stamp) -> Result<Option<Staged>> {
         let mut uploads = Vec::new();
         let mut actions = Actions { adds: Vec::new(), removes: std::mem::take(&mut self.dropped) };
         let empty: Vec<u32> =
@@ -47,10 +65,11 @@ impl Table {
             return Ok(None);
         }
         let version = self.identity.next_version();
+        let removed = actions.removed(&self.spec.path);
         let bytes = commit::entry(&self.identity, &self.spec.schema, actions, stamp)?;
         self.identity.version = Some(version);
         self.identity.announce = false;
-        Ok(Some((version, bytes, uploads)))
+        Ok(Some(Staged { version, bytes, uploads, removed }))
     }
 
     /// Whether merged files hold every row that their parts held in the version before.
@@ -78,6 +97,38 @@ impl Table {
     /// Files that no entry names yet and that are not encoded.
     fn unwritten(&mut self) -> impl Iterator<Item = &mut LiveFile> {
         self.unnamed().filter(|file| file.body.is_none() && file.live_rows() > 0)
+    }
+}
+
+impl Tables {
+    /// Encodes large new files and puts them into the lake, as many at a time as there is room for:
+    /// where an epoch makes everything anew, their bodies would not fit beside the tables.
+    pub async fn put_large(&mut self, store: &Store) -> Result<()> {
+        let most = self.room.as_ref().map_or(usize::MAX, |room| room.merge_max());
+        let mut files: Vec<(String, &mut LiveFile)> = Vec::new();
+        for table in self.relations_mut() {
+            let path = table.path().to_owned();
+            let large = table.unwritten().filter(|file| file.row_bytes() >= LARGE_BYTES);
+            files.extend(large.map(|file| (format!("{path}/{}", file.path), file)));
+        }
+        files.sort_by_key(|(_, file)| file.row_bytes());
+        while !files.is_empty() {
+            let (mut part, mut bytes) = (Vec::new(), 0);
+            while (part.len() < cores::count() || bytes < most)
+                && let Some((path, file)) = files.pop()
+            {
+                bytes += file.row_bytes();
+                part.push((path, file));
+            }
+            let made = cores::run(part, |(path, file)| {
+                file.encode()?;
+                // An empty body says that it is in the lake.
+                let body = file.body.replace(Bytes::new()).unwrap_or_default();
+                Ok(Upload { path, body })
+            })?;
+            upload(store, made).await?;
+        }
+        Ok(())
     }
 }
 
@@ -116,7 +167,7 @@ fn stage_file(
     }
     if file.logged.is_none() {
         file.encode()?;
-        // A merge has put its object beside the epochs: then there is an empty body.
+        // A merge has put its object beside the epochs, as `put_large` did: then its body is empty.
         if let Some(body) = file.body.take().filter(|body| !body.is_empty()) {
             uploads.push(Upload { path: format!("{table}/{}", file.path), body });
         }

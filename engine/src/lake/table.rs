@@ -83,8 +83,6 @@ pub struct Table {
     pub(super) ranges: Ranges,
     pub(super) hasher: RowHasher,
     pub(super) dropped: Vec<(FileEntry, DataChange)>,
-    /// Files of so many bytes in memory are not merged, and a merge takes no more once it has as many.
-    pub(super) merged_bytes_max: usize,
 }
 
 impl Table {
@@ -103,7 +101,6 @@ impl Table {
             ranges: Ranges::default(),
             hasher,
             dropped: Vec::new(),
-            merged_bytes_max: usize::MAX,
         }
     }
 

@@ -11,7 +11,7 @@ use super::commit::Stamp;
 use super::dead;
 use super::layout;
 use super::room::Room;
-use super::stage::{Upload, encode_all};
+use super::stage::{Staged, Upload, encode_all};
 use super::store::Store;
 use super::table::Table;
 use crate::error::Result;
@@ -28,6 +28,8 @@ pub struct Entry {
     pub version: u64,
     /// Its exact bytes.
     pub bytes: Bytes,
+    /// Files that it names no more, relative to the lake.
+    pub removed: Vec<String>,
 }
 
 /// Tables by name.
@@ -124,9 +126,9 @@ impl Tables {
         encode_all(self.relations_mut())?;
         let mut entries = Vec::new();
         let mut uploads = Vec::new();
-        let mut take = |table: &str, staged: Option<(u64, Bytes, Vec<Upload>)>| {
-            if let Some((version, bytes, files)) = staged {
-                entries.push(Entry { table: table.to_owned(), version, bytes });
+        let mut take = |table: &str, staged: Option<Staged>| {
+            if let Some(Staged { version, bytes, uploads: files, removed }) = staged {
+                entries.push(Entry { table: table.to_owned(), version, bytes, removed });
                 uploads.extend(files);
             }
         };

@@ -7,8 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use deltalake::kernel::{DeletionVectorDescriptor, StorageType};
-use serde::Deserialize;
 
+use super::commit::Actions;
 use super::load::{failure, handle};
 use super::store::Store;
 use super::vector;
@@ -26,29 +26,17 @@ const RETENTION_MINUTES_MIN: u64 = 10;
 #[derive(Debug, Default)]
 pub struct Unnamed(BTreeMap<String, i64>);
 
-/// What a log entry says of a file that it removes.
-#[derive(Deserialize)]
-struct Line {
-    remove: Option<Removed>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Removed {
-    path: String,
-    deletion_vector: Option<DeletionVectorDescriptor>,
-}
-
-/// The files that an entry of a table removes, and their vectors, by path in the lake.
-pub fn removed(table: &str, entry: &str) -> Vec<String> {
-    let mut paths = Vec::new();
-    for line in entry.lines().filter(|line| line.starts_with("{\"remove\"")) {
-        let Ok(Line { remove: Some(removed) }) = serde_json::from_str(line) else { continue };
-        let vector = removed.deletion_vector.as_ref().and_then(vector_name);
-        paths.extend(vector.map(|name| format!("{table}/{name}")));
-        paths.push(format!("{table}/{}", removed.path));
+impl Actions {
+    /// The files that are removed, and their vectors, by path in the lake.
+    pub(super) fn removed(&self, table: &str) -> Vec<String> {
+        let mut paths = Vec::new();
+        for (file, _) in &self.removes {
+            let vector = file.vector.as_ref().and_then(vector_name);
+            paths.extend(vector.map(|name| format!("{table}/{name}")));
+            paths.push(format!("{table}/{}", file.path));
+        }
+        paths
     }
-    paths
 }
 
 impl Unnamed {
@@ -133,7 +121,7 @@ mod tests {
     use freshet_sql::change::ChangeBatch;
 
     use super::*;
-    use crate::lake::commit::Stamp;
+    use crate::lake::commit::{DataChange, FileEntry, Stamp};
     use crate::lake::layout;
     use crate::lake::load;
     use crate::lake::options::Options;
@@ -149,9 +137,10 @@ mod tests {
 
     async fn commit(store: &Store, table: &mut Table, epoch: u64) {
         let stamp = Stamp { epoch, time_ms: 0, retention_minutes: 60 };
-        let (version, bytes, uploads) = table.stage(stamp).unwrap().unwrap();
-        upload(store, uploads).await.unwrap();
-        store.create(&layout::log_entry(table.path(), version), bytes).await.unwrap();
+        let staged = table.stage(stamp).unwrap().unwrap();
+        upload(store, staged.uploads).await.unwrap();
+        let path = layout::log_entry(table.path(), staged.version);
+        store.create(&path, staged.bytes).await.unwrap();
     }
 
     #[tokio::test]
@@ -195,9 +184,15 @@ mod tests {
         // What was seen before any entry named it waits its whole time from when none names it any more.
         store.put("marts/t/part-early.parquet", Bytes::from_static(b"x")).await.unwrap();
         tend(&store, "marts/t", version, 60, 0, &mut unnamed).await.unwrap();
-        let entry = "{\"add\":{\"path\":\"part-no.parquet\"}}\n\
-                     {\"remove\":{\"path\":\"part-early.parquet\",\"dataChange\":false}}\n";
-        unnamed.take(at(removed("marts/t", entry)));
+        let early = FileEntry {
+            path: "part-early.parquet".to_owned(),
+            size: 1,
+            rows: 1,
+            partition: None,
+            vector: None,
+        };
+        let removes = vec![(early, DataChange::Layout)];
+        unnamed.take(at(Actions { removes, ..Actions::default() }.removed("marts/t")));
         for (now_ms, there) in [(2 * HOUR_MS - 1, true), (2 * HOUR_MS, false)] {
             tend(&store, "marts/t", version, 60, now_ms, &mut unnamed).await.unwrap();
             let found = store.get("marts/t/part-early.parquet").await.unwrap();

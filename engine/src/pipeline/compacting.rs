@@ -10,6 +10,7 @@ use std::time::Instant;
 use tokio::task::JoinHandle;
 
 use super::shares::{self, Share};
+use crate::cores;
 use crate::error::{Error, Result};
 use crate::lake::merge::{Merge, Merged};
 use crate::lake::raw_merge::{RawMerge, RawMerged};
@@ -49,8 +50,6 @@ impl Compacting {
     /// Puts in what is merged, begins what is due, and begins the epoch. A process's first epoch may
     /// be its only one: it waits for its merges, as any epoch does where they have fallen far behind.
     pub async fn take(&mut self, store: &Store, tables: &mut Tables, epoch: u64) -> Result<()> {
-        let most = tables.room.as_ref().map_or(usize::MAX, |room| room.merge_max());
-        tables.relations_mut().for_each(|table| table.bound_merges(most));
         let waits = self.is_first || self.is_crowded(tables);
         self.is_first = false;
         self.finish(tables, epoch, waits).await?;
@@ -63,7 +62,8 @@ impl Compacting {
     }
 
     fn is_crowded(&self, tables: &Tables) -> bool {
-        tables.relations().any(|table| table.is_crowded(self.merge_files))
+        let bytes_max = merge_max(tables);
+        tables.relations().any(|table| table.is_crowded(self.merge_files, bytes_max))
             || tables.append_only().any(|table| table.is_crowded(self.merge_files))
     }
 
@@ -82,10 +82,10 @@ impl Compacting {
 
     fn begin(&mut self, store: &Store, tables: &Tables, epoch: u64) {
         self.failed.retain(|_, since| epoch < *since + FORGIVEN_EPOCHS);
-        let (mut merges, mut rows) = (Vec::new(), 0);
+        let (mut merges, mut rows, bytes_max) = (Vec::new(), 0, merge_max(tables));
         for table in tables.relations().filter(|t| !self.failed.contains_key(t.path())) {
             if rows < TASK_ROWS
-                && let Some(merge) = table.due(self.merge_files, epoch)
+                && let Some(merge) = table.due(self.merge_files, bytes_max, epoch)
             {
                 rows += merge.rows();
                 merges.push(merge);
@@ -105,6 +105,11 @@ impl Compacting {
             running.abort();
         }
     }
+}
+
+/// What a merge may hold, in bytes of rows.
+fn merge_max(tables: &Tables) -> usize {
+    tables.room.as_ref().map_or(usize::MAX, |room| room.merge_max())
 }
 
 /// Makes each, whatever becomes of the others.
@@ -130,8 +135,7 @@ async fn make(store: &Store, merges: Vec<Merge>, raw: Vec<RawMerge>) -> Made {
 }
 
 async fn merged(store: &Store, merge: Merge) -> Result<Merged> {
-    let merged = tokio::task::spawn_blocking(move || merge.run()).await;
-    let mut merged = merged.map_err(|_| Error::bug("a merge ended in a panic"))??;
+    let mut merged = cores::beside(move || merge.run()).await??;
     merged.put(store).await?;
     Ok(merged)
 }

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::task::JoinHandle;
 
 use super::Pipeline;
+use crate::cores;
 use crate::error::Result;
 use crate::lake::keep::Keep;
 use crate::lake::tables::Tables;
@@ -59,7 +60,7 @@ impl Keeping {
         let Some(job) = tables.keep(&self.swept).filter(|_| !is_quiet) else { return false };
         self.swept = job.live();
         self.stop = job.stop();
-        self.running = Some(tokio::task::spawn_blocking(move || run(job)));
+        self.running = Some(tokio::spawn(async move { cores::beside(move || run(job)).await? }));
         true
     }
 

@@ -212,7 +212,11 @@ impl Pipeline {
             retention_minutes: self.lake.retention_minutes,
         };
         let since = Instant::now();
-        let (entries, mut uploads) = self.tables.stage(stamp)?;
+        self.tables.put_large(&self.store).await?;
+        let (mut entries, mut uploads) = self.tables.stage(stamp)?;
+        for entry in &mut entries {
+            self.tending.note(std::mem::take(&mut entry.removed), stamp.time_ms);
+        }
         let marts = self.planned.models.iter().filter(|m| m.layer == layout::MARTS);
         let changed = marts.filter_map(|m| Some((m, output.changes.get(&m.name)?)));
         let rows = |name: &str| self.tables.models.get(name).map_or(0, Table::rows);

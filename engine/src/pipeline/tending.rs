@@ -75,14 +75,17 @@ impl Tending {
         due
     }
 
-    /// Starts what is due after an epoch, unless the last of it still runs.
-    pub fn start(&mut self, store: &Store, decision: &Decision) {
-        let now_ms = decision.time_us / 1000;
-        let gone = decision.entries.iter().flat_map(|e| tend::removed(&e.table, &e.text));
+    /// Notes files that an epoch's entries remove.
+    pub fn note(&self, removed: impl IntoIterator<Item = String>, now_ms: i64) {
         self.removed
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .extend(gone.map(|path| (path, now_ms)));
+            .extend(removed.into_iter().map(|path| (path, now_ms)));
+    }
+
+    /// Starts what is due after an epoch, unless the last of it still runs.
+    pub fn start(&mut self, store: &Store, decision: &Decision) {
+        let now_ms = decision.time_us / 1000;
         if self.running.as_ref().is_some_and(|task| !task.is_finished()) {
             return;
         }
