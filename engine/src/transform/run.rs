@@ -91,38 +91,60 @@ impl Planned {
         }
         let mut reports: Vec<(usize, ModelReport)> = Vec::with_capacity(self.models.len());
         for level in self.levels() {
-            let made = {
-                let (tables, changes) = (&*tables, &changes);
-                let whole = |at: &usize| match &self.models[*at] {
-                    model if input.forced.contains(&model.name) => {
-                        input_rows(tables, &model.inputs)
-                    }
-                    _ => 0,
-                };
-                cores::run_largest_first(level, whole, |at| {
-                    let model = &self.models[at];
-                    let made = self.report(model, tables, changes, input)?;
-                    Ok((at, made))
-                })?
-            };
-            let applied = self.apply(tables, made, input.epoch)?;
-            if applied.iter().any(|(_, change, _)| change.added.num_rows() >= LARGE_ROWS) {
-                tables.make_room()?;
-            }
-            for (at, change, mut report) in applied {
-                let model = &self.models[at];
-                let table = stored(tables, model)?;
-                report.rows = table.rows() as u64;
-                if !change.is_empty() {
-                    changes.insert(model.name.clone(), table.held_once(change));
-                }
-                reports.push((at, report));
+            // Of what does not fit one is made at a time, and goes to disk before the next.
+            let is_large = |at: &usize| self.is_large(&self.models[*at], tables, input);
+            let (large, others): (Vec<_>, Vec<_>) = level.into_iter().partition(is_large);
+            for part in large.into_iter().map(|at| vec![at]).chain([others]) {
+                self.side_by_side(part, tables, input, &mut changes, &mut reports)?;
             }
         }
         reports.sort_by_key(|(at, _)| *at);
         let models = reports.into_iter().map(|(_, report)| report).collect();
         let tests = tests::run(self, tables, input, &changes)?;
         Ok(Output { models, tests, changes })
+    }
+
+    /// Whether a model is made anew over more than what is left for the work.
+    fn is_large(&self, model: &PlannedModel, tables: &Tables, input: &Input) -> bool {
+        let names = model.inputs.iter().map(|input| input.name());
+        input.forced.contains(&model.name) && bound(tables, names).is_some()
+    }
+
+    /// Brings models up to date of which none reads another.
+    fn side_by_side(
+        &self,
+        part: Vec<usize>,
+        tables: &mut Tables,
+        input: &Input,
+        changes: &mut Changes,
+        reports: &mut Vec<(usize, ModelReport)>,
+    ) -> Result<()> {
+        let made = {
+            let (tables, changes) = (&*tables, &*changes);
+            let whole = |at: &usize| match &self.models[*at] {
+                model if input.forced.contains(&model.name) => input_rows(tables, &model.inputs),
+                _ => 0,
+            };
+            cores::run_largest_first(part, whole, |at| {
+                let model = &self.models[at];
+                let made = self.report(model, tables, changes, input)?;
+                Ok((at, made))
+            })?
+        };
+        let applied = self.apply(tables, made, input.epoch)?;
+        if applied.iter().any(|(_, change, _)| change.added.num_rows() >= LARGE_ROWS) {
+            tables.make_room()?;
+        }
+        for (at, change, mut report) in applied {
+            let model = &self.models[at];
+            let table = stored(tables, model)?;
+            report.rows = table.rows() as u64;
+            if !change.is_empty() {
+                changes.insert(model.name.clone(), table.held_once(change));
+            }
+            reports.push((at, report));
+        }
+        Ok(())
     }
 
     /// Models by level: each reads only those of levels before its own.
