@@ -73,8 +73,8 @@ async fn one(options: &EpochBench, rows: usize, lake: &Path) -> Result<Measured>
     let customers = u32::try_from(rows / 20).unwrap_or(u32::MAX).max(10);
     let mut life = Life::new(options.seed, customers, SystemClock.now_us());
     life.grow(rows);
-    memory::forget_peak();
-    let bank_bytes = memory::current_bytes();
+    let bank_bytes = memory::anonymous_bytes();
+    let watch = memory::Watch::begin();
     let copies = lake.with_extension("copies");
     let own = settings(options, lake, Some(&copies));
     let mut pipeline = Pipeline::open(&project, own).await?;
@@ -112,8 +112,10 @@ async fn one(options: &EpochBench, rows: usize, lake: &Path) -> Result<Measured>
         *read /= epochs;
     }
     let held = |bytes: Option<u64>| Some(bytes?.saturating_sub(bank_bytes?));
-    measured.hot_bytes = held(memory::current_bytes());
-    measured.peak_bytes = held(memory::peak_bytes());
+    measured.hot_bytes = held(memory::anonymous_bytes());
+    measured.peak_bytes = held(watch.peak_bytes());
+    measured.mapped_bytes = memory::mapped_bytes();
+    drop(watch);
     measured.stored = pipeline.last().map_or(0, |d| {
         d.tables.iter().filter(|(path, _)| !path.starts_with("raw/")).map(|(_, t)| t.rows).sum()
     });

@@ -31,6 +31,7 @@ pub(super) struct Measured {
     pub(super) copied_bytes: u64,
     pub(super) hot_bytes: Option<u64>,
     pub(super) peak_bytes: Option<u64>,
+    pub(super) mapped_bytes: Option<u64>,
     /// Of all files and the largest table's, before the first epoch and after the last.
     pub(super) files: [(usize, usize); 2],
     /// Bytes of each epoch's log entries.
@@ -108,6 +109,7 @@ impl Measured {
             "copied_bytes": self.copied_bytes,
             "bytes_a_stored_row": self.bytes_a_row(),
             "peak_bytes": self.peak_bytes,
+            "mapped_bytes": self.mapped_bytes,
             "hot_bytes": self.held.hot_bytes,
             "cold_bytes": self.held.cold_bytes,
             "epoch_ms_p50_first_and_last_tenth": Self::tenths(&self.epochs_ms),
@@ -147,9 +149,10 @@ impl Measured {
             self.reopened[1].1
         );
         println!(
-            "  memory {:.2} GiB, at most {:.2}; {:.0} bytes a stored row",
+            "  memory {:.2} GiB, at most {:.2}, beside {:.2} of mapped files; {:.0} bytes a stored row",
             gib(self.hot_bytes),
             gib(self.peak_bytes),
+            gib(self.mapped_bytes),
             self.bytes_a_row().unwrap_or(0.0)
         );
         println!("  an epoch wrote {}", self.written.told(self.epochs_ms.len() as u64));
