@@ -12,12 +12,13 @@ use crate::lake::store::Store;
 /// No write of ours, a proof's neither, takes as long.
 const AGE_MIN: Duration = Duration::from_secs(3600);
 
-/// Deletes the halves in a local lake that are an hour old; in a bucket there are none.
+/// Deletes the halves in a local lake that are an hour old at this time, microseconds since 1970; in a
+/// bucket there are none.
 ///
 /// What can't be looked at or deleted stays: the next start tries again.
-pub async fn sweep(store: &Store) {
+pub async fn sweep(store: &Store, now_us: i64) {
     let Some(folder) = store.folder().cloned() else { return };
-    let now = SystemTime::now();
+    let now = SystemTime::UNIX_EPOCH + Duration::from_micros(u64::try_from(now_us).unwrap_or(0));
     let found = tokio::task::spawn_blocking(move || sweep_folder(&folder, now)).await;
     if let Ok(files @ 1..) = found {
         tracing::info!(files, "what killed processes left half written was deleted");
@@ -64,7 +65,7 @@ mod tests {
         for name in ["7.json", "8.json#1", "8.json#", "8.json#1a"] {
             std::fs::write(folder.join(name), "").unwrap();
         }
-        let now = SystemTime::now();
+        let now = std::fs::metadata(folder.join("8.json#1")).unwrap().modified().unwrap();
         assert_eq!(sweep_folder(lake.path(), now), 0, "it may still be written");
         assert_eq!(sweep_folder(lake.path(), now + AGE_MIN + Duration::from_secs(60)), 1);
         let mut left: Vec<_> =
