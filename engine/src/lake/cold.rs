@@ -9,16 +9,23 @@
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::buffer::Buffer;
 use arrow::error::ArrowError;
+use arrow::ipc::convert::fb_to_schema;
+use arrow::ipc::reader::{FileDecoder, read_footer_length};
+use arrow::ipc::root_as_footer;
+use arrow::ipc::writer::FileWriter;
 use bytes::Bytes;
 use memmap2::Mmap;
 
-use super::column_file;
 use super::kept::{Home, Of};
 use crate::error::{Error, Result};
+
+/// Bytes at an Arrow file's end: the footer's length and the magic word.
+const TRAILER: usize = 10;
 
 /// A process's folder of files with names, before its number.
 const WORK: &str = "freshet-work-";
@@ -81,14 +88,42 @@ impl Cold {
             );
             Error::unavailable(what, cause)
         })?;
-        Ok(column_file::read(&Buffer::from(Bytes::from_owner(map)))?)
+        Ok(decoded(&Buffer::from(Bytes::from_owner(map)))?)
     }
 
     fn written(&self, rows: &RecordBatch) -> std::result::Result<Mmap, ArrowError> {
-        let out = BufWriter::with_capacity(1 << 20, tempfile::tempfile_in(&self.folder)?);
-        let out = column_file::write(out, rows, |_| Ok(()))?;
-        Ok(map(&out.into_inner().map_err(std::io::Error::from)?)?)
+        let file = tempfile::tempfile_in(&self.folder)?;
+        let mut writer =
+            FileWriter::try_new(BufWriter::with_capacity(1 << 20, file), &rows.schema())?;
+        writer.write(rows)?;
+        writer.finish()?;
+        let file = writer.into_inner()?.into_inner().map_err(std::io::Error::from)?;
+        Ok(map(&file)?)
     }
+}
+
+/// The one batch of an Arrow file, whose columns are slices of it.
+pub(super) fn decoded(file: &Buffer) -> std::result::Result<RecordBatch, ArrowError> {
+    let broken = || ArrowError::IpcError("a file of cold rows is cut off".to_owned());
+    let trailer = file.len().checked_sub(TRAILER).ok_or_else(broken)?;
+    let end: [u8; TRAILER] = file[trailer..].try_into().map_err(|_| broken())?;
+    let footer = trailer.checked_sub(read_footer_length(end)?).ok_or_else(broken)?;
+    let footer =
+        root_as_footer(&file[footer..trailer]).map_err(|e| ArrowError::IpcError(e.to_string()))?;
+    let schema = Arc::new(fb_to_schema(footer.schema().ok_or_else(broken)?));
+    let mut decoder = FileDecoder::new(schema, footer.version()).with_require_alignment(true);
+    let slice = |block: &arrow::ipc::Block| {
+        let offset = usize::try_from(block.offset()).map_err(|_| broken())?;
+        let body = usize::try_from(block.bodyLength()).map_err(|_| broken())?;
+        let meta = usize::try_from(block.metaDataLength()).map_err(|_| broken())?;
+        Ok::<Buffer, ArrowError>(file.slice_with_length(offset, body + meta))
+    };
+    for block in footer.dictionaries().iter().flatten() {
+        decoder.read_dictionary(block, &slice(block)?)?;
+    }
+    let block = footer.recordBatches().and_then(|blocks| blocks.iter().next());
+    let block = block.ok_or_else(broken)?;
+    decoder.read_record_batch(block, &slice(block)?)?.ok_or_else(broken)
 }
 
 /// What `TMPDIR` names, else `/var/tmp`: `/tmp` often lies in memory.
@@ -109,17 +144,22 @@ pub fn map(file: &File) -> std::io::Result<Mmap> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use arrow::array::{ArrayRef, Int64Array, StringArray};
+    use arrow::array::{ArrayRef, Int64Array, ListArray, StringArray};
+    use arrow::datatypes::Int64Type;
 
     use super::*;
 
     #[test]
     fn moved_rows_are_the_same_rows() {
+        let list: ListArray = ListArray::from_iter_primitive::<Int64Type, _, _>([
+            Some(vec![Some(1), None]),
+            None,
+            Some(vec![]),
+        ]);
         let columns: Vec<(&str, ArrayRef)> = vec![
             ("id", Arc::new(Int64Array::from(vec![Some(7), None, Some(-1)]))),
             ("text", Arc::new(StringArray::from(vec![Some(""), Some("ü|\\"), None]))),
+            ("list", Arc::new(list)),
         ];
         let rows = RecordBatch::try_from_iter(columns).unwrap();
         let dir = tempfile::tempdir().unwrap();

@@ -21,8 +21,8 @@ use super::table::{Table, TableSpec};
 use super::tables::Tables;
 use crate::error::Result;
 
-/// Bytes of one job's copies, about.
-const JOB_BYTES: usize = 256 << 20;
+/// Bytes of one job's copies, about, and a share of the bound at most: it holds them until it ends.
+const JOB_BYTES: usize = 64 << 20;
 /// A job beside epochs rests so many times as long as it works: it has an eighth of a core.
 const REST_SHARE: u32 = 7;
 /// How soon a job that rests hears that it is to stop.
@@ -48,7 +48,8 @@ pub struct Keep {
 impl Tables {
     /// The next job, if copies are missing or there are some of files other than those of `swept`.
     pub fn keep(&mut self, swept: &BTreeSet<Arc<Path>>) -> Option<Keep> {
-        let kept = self.room.as_ref()?.kept()?.clone();
+        let room = self.room.as_ref()?;
+        let (kept, most) = (room.kept()?.clone(), room.merge_max().min(JOB_BYTES));
         let (mut live, mut missing, mut bytes) = (BTreeSet::new(), Vec::new(), 0);
         for table in self.relations_mut() {
             let spec = table.spec.clone();
@@ -56,7 +57,7 @@ impl Tables {
                 file.settle(&kept, &spec);
                 let Some(home) = file.home() else { continue };
                 live.insert(home.folder());
-                if bytes < JOB_BYTES && file.logged.is_some() {
+                if bytes < most && file.logged.is_some() {
                     bytes += missing_of(file, &spec, &home, &mut missing);
                 }
             }
@@ -97,7 +98,7 @@ impl Keep {
         self.live.clone()
     }
 
-    /// Set to end it with the copy in hand.
+    /// Set to end it without the copy in hand.
     pub fn stop(&self) -> Arc<AtomicBool> {
         self.stop.clone()
     }

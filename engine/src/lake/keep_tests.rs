@@ -130,6 +130,23 @@ async fn a_table_from_copies_is_the_one_that_the_lake_has() {
 }
 
 #[tokio::test]
+async fn a_job_that_is_stopped_leaves_whole_copies_alone() {
+    let mut lake = Lake::new(5);
+    for _ in 0..20 {
+        lake.live().await;
+    }
+    check(lake.table(), &lake.model, &by_group());
+    let job = lake.tables.keep(&Default::default()).unwrap();
+    job.stop().store(true, std::sync::atomic::Ordering::Relaxed);
+    job.run_beside().unwrap();
+    assert!(lake.copies().is_empty(), "of the first copy a step was written: {:?}", lake.copies());
+    assert!(lake.tables.keep(&Default::default()).is_some(), "they are missing still");
+    lake.keep();
+    assert!(!lake.copies().is_empty());
+    assert!(from_copies(&lake.loaded(u64::MAX).await) > 0);
+}
+
+#[tokio::test]
 async fn copies_that_are_broken_or_of_another_make_are_passed_over() {
     let mut lake = Lake::new(3);
     for _ in 0..20 {

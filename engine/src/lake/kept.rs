@@ -1,7 +1,7 @@
 //! Copies of large files on the local disk that outlive the process: a start reads or maps them
 //! instead of decoding Parquet, hashing rows and sorting indexes.
 //!
-//! A copy is a column file (`column_file`) of a live file's rows or of one of its indexes, with a checksum at its end;
+//! A copy is an Arrow file of a live file's rows or of one of its indexes, with a checksum at its end;
 //! it comes under its name only once it is whole and on disk. What it was made by (its format, the
 //! planner's version, the hash functions) is part of its folder's name. A copy is derived: where one is
 //! missing, broken or of another make, the lake is read. It must never be changed or shortened once it
@@ -16,19 +16,24 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow::array::RecordBatch;
 use arrow::buffer::{Buffer, MutableBuffer};
 use arrow::error::ArrowError;
+use arrow::ipc::writer::FileWriter;
 use bytes::Bytes;
 use freshet_sql::digest::lower64;
 use freshet_sql::maintain::make;
+use tempfile::NamedTempFile;
 use twox_hash::XxHash3_128;
 
-use super::cold::map;
-use super::column_file;
+use super::cold::{decoded, map};
 use crate::error::{Error, Result};
 
 /// Raised when what a copy holds changes its meaning.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 2;
 /// The checksum's bytes.
 const CHECKSUM: usize = 16;
+
+/// Bytes of a copy that are written at a time: no more wait for the disk, so that who else writes to it is
+/// not held up.
+const STEP: usize = if cfg!(test) { 64 } else { 16 << 20 };
 
 /// What a copy is of.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -117,6 +122,32 @@ pub(super) struct Home {
     there: Mutex<BTreeSet<Of>>,
 }
 
+/// A copy that is being written, step by step.
+struct Stepped<F> {
+    temp: NamedTempFile,
+    since: usize,
+    goes_on: F,
+}
+
+impl<F: FnMut() -> bool> Write for Stepped<F> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.temp.write(bytes.get(..STEP).unwrap_or(bytes))?;
+        self.since += written;
+        if self.since >= STEP {
+            self.since = 0;
+            self.temp.as_file().sync_data()?;
+            if !(self.goes_on)() {
+                return Err(io::Error::other("it is to end"));
+            }
+        }
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.temp.flush()
+    }
+}
+
 /// A copy that was found.
 #[derive(Debug)]
 pub(super) struct Found {
@@ -145,16 +176,21 @@ impl Home {
     }
 
     /// Writes a copy. It is there after a power cut too, or it is not there at all: so it is where
-    /// `goes_on`, which is asked again and again meanwhile, says no.
+    /// `goes_on`, which is asked every [`STEP`] bytes, says no.
     pub fn write(
         &self,
         of: &Of,
         rows: &RecordBatch,
-        goes_on: &mut impl FnMut() -> bool,
+        mut goes_on: impl FnMut() -> bool,
     ) -> Result<()> {
-        match self.written(&self.folder.join(of.file()), rows, goes_on) {
+        let mut stopped = false;
+        let step = || {
+            stopped = !goes_on();
+            !stopped
+        };
+        match self.written(&self.folder.join(of.file()), rows, step) {
             Ok(()) => self.note(of, true),
-            Err(ArrowError::IoError(_, cause)) if cause.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) if stopped => {}
             Err(cause) => return Err(failure(&self.folder, cause)),
         }
         Ok(())
@@ -164,18 +200,15 @@ impl Home {
         &self,
         path: &Path,
         rows: &RecordBatch,
-        goes_on: &mut impl FnMut() -> bool,
+        goes_on: impl FnMut() -> bool,
     ) -> std::result::Result<(), ArrowError> {
         std::fs::create_dir_all(&self.folder)?;
-        let temp = tempfile::NamedTempFile::new_in(&self.root)?;
-        let out = BufWriter::with_capacity(1 << 20, temp);
-        let out = column_file::write(out, rows, |out| {
-            // What waits for the disk is a column at most: who else writes to it is not held up.
-            out.flush()?;
-            out.get_ref().as_file().sync_data()?;
-            if goes_on() { Ok(()) } else { Err(io::ErrorKind::Interrupted.into()) }
-        })?;
-        let mut temp = out.into_inner().map_err(io::Error::from)?;
+        let temp = NamedTempFile::new_in(&self.root)?;
+        let out = BufWriter::with_capacity(1 << 20, Stepped { temp, since: 0, goes_on });
+        let mut writer = FileWriter::try_new(out, &rows.schema())?;
+        writer.write(rows)?;
+        writer.finish()?;
+        let mut temp = writer.into_inner()?.into_inner().map_err(io::Error::from)?.temp;
         // Nobody writes while this mapping is there: it ends with the statement.
         let sum = XxHash3_128::oneshot(&map(temp.as_file())?);
         temp.write_all(&sum.to_le_bytes())?;
@@ -226,7 +259,7 @@ fn read(
     if XxHash3_128::oneshot(&whole[..bytes]) != u128::from_le_bytes(sum) {
         return Err(ArrowError::IpcError("its checksum is of other bytes".to_owned()));
     }
-    let rows = column_file::read(&whole.slice_with_length(0, bytes))?;
+    let rows = decoded(&whole.slice_with_length(0, bytes))?;
     Ok(Found { rows, bytes: length, mapped })
 }
 

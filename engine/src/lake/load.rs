@@ -174,7 +174,13 @@ async fn copy(
     let Some(room) = room.filter(|room| room.kept().is_some()).cloned() else { return Ok(None) };
     let (spec, entry) = (table.spec.clone(), entry.clone());
     let found = tokio::task::spawn_blocking(move || room.copy(&spec, &entry)).await;
-    found.map_err(|_| Error::bug("reading a local copy ended in a panic"))
+    Ok(found.unwrap_or_else(|_| {
+        tracing::error!(
+            table = table.path(),
+            "reading a local copy ended in a panic: the lake is read"
+        );
+        None
+    }))
 }
 
 /// A file as the lake has it.

@@ -9,7 +9,6 @@ pub mod append;
 mod beside;
 pub mod changelog;
 pub mod cold;
-mod column_file;
 pub mod commit;
 pub mod compact;
 #[cfg(test)]

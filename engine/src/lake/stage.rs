@@ -7,14 +7,13 @@ use bytes::Bytes;
 use super::commit::{self, Actions, DataChange, Stamp};
 use super::file::{LiveFile, OWN_INDEX_ROWS};
 use super::parquet::{Effort, encode};
-use super::store::Store;
 use super::table::Table;
-use super::tables::{Tables, upload};
+use super::tables::Tables;
 use super::vector;
 use crate::cores;
 use crate::error::Result;
 
-/// A file of so many bytes of rows is put into the lake before the others are encoded.
+/// A file of so many bytes of rows goes into the lake before the others are encoded.
 const LARGE_BYTES: usize = if cfg!(test) { 1 << 10 } else { 8 << 20 };
 
 /// A file that the epoch must write before it is decided.
@@ -101,9 +100,10 @@ impl Table {
 }
 
 impl Tables {
-    /// Encodes large new files and puts them into the lake, as many at a time as there is room for:
-    /// where an epoch makes everything anew, their bodies would not fit beside the tables.
-    pub async fn put_large(&mut self, store: &Store) -> Result<()> {
+    /// The next large new files, encoded, to be put into the lake before the others are: as many as there
+    /// is room for, and one a core at least. Where an epoch makes everything anew, the bodies of all would
+    /// not fit beside the tables. None where all are given out.
+    pub fn encode_large(&mut self) -> Result<Vec<Upload>> {
         let most = self.room.as_ref().map_or(usize::MAX, |room| room.merge_max());
         let mut files: Vec<(String, &mut LiveFile)> = Vec::new();
         for table in self.relations_mut() {
@@ -112,23 +112,19 @@ impl Tables {
             files.extend(large.map(|file| (format!("{path}/{}", file.path), file)));
         }
         files.sort_by_key(|(_, file)| file.row_bytes());
-        while !files.is_empty() {
-            let (mut part, mut bytes) = (Vec::new(), 0);
-            while (part.len() < cores::count() || bytes < most)
-                && let Some((path, file)) = files.pop()
-            {
-                bytes += file.row_bytes();
-                part.push((path, file));
-            }
-            let made = cores::run(part, |(path, file)| {
-                file.encode()?;
-                // An empty body says that it is in the lake.
-                let body = file.body.replace(Bytes::new()).unwrap_or_default();
-                Ok(Upload { path, body })
-            })?;
-            upload(store, made).await?;
+        let (mut part, mut bytes) = (Vec::new(), 0);
+        while (part.len() < cores::count() || bytes < most)
+            && let Some((path, file)) = files.pop()
+        {
+            bytes += file.row_bytes();
+            part.push((path, file));
         }
-        Ok(())
+        cores::run(part, |(path, file)| {
+            file.encode()?;
+            // An empty body says that it needs no upload any more.
+            let body = file.body.replace(Bytes::new()).unwrap_or_default();
+            Ok(Upload { path, body })
+        })
     }
 }
 
@@ -167,7 +163,7 @@ fn stage_file(
     }
     if file.logged.is_none() {
         file.encode()?;
-        // A merge has put its object beside the epochs, as `put_large` did: then its body is empty.
+        // A merge has put its object beside the epochs, or it was given out with the large ones: then its body is empty.
         if let Some(body) = file.body.take().filter(|body| !body.is_empty()) {
             uploads.push(Upload { path: format!("{table}/{}", file.path), body });
         }
@@ -180,4 +176,66 @@ fn stage_file(
     actions.adds.push((file.entry(vector.clone()), change));
     file.logged = Some(vector);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+    use freshet_sql::change::ChangeBatch;
+
+    use super::*;
+    use crate::lake::options::Options;
+    use crate::lake::store::Store;
+    use crate::lake::table::TableSpec;
+    use crate::lake::tables::{Entry, upload};
+    use crate::lake::{layout, load};
+
+    fn rows(count: i64) -> RecordBatch {
+        let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(0..count));
+        RecordBatch::try_from_iter_with_nullable(vec![("id", ids, true)]).unwrap()
+    }
+
+    #[tokio::test]
+    async fn large_files_are_given_out_once_and_named_like_the_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&Options::at(dir.path().display().to_string())).unwrap();
+        let spec = |name: &str| TableSpec::whole_rows(name.to_owned(), rows(0).schema(), &[]);
+        let mut tables = Tables::default();
+        for (name, count) in [("marts/small", 3), ("marts/large", 2000), ("marts/larger", 4000)] {
+            let mut table = Table::fresh(spec(name));
+            table.begin_epoch(1);
+            table.apply(&ChangeBatch { removed: rows(0), added: rows(count) }, 1).unwrap();
+            tables.models.insert(name.to_owned(), table);
+        }
+        let mut large = Vec::new();
+        while let part = tables.encode_large().unwrap()
+            && !part.is_empty()
+        {
+            large.extend(part.iter().map(|upload| upload.path.clone()));
+            assert!(part.iter().all(|upload| !upload.body.is_empty()));
+            upload(&store, part).await.unwrap();
+        }
+        assert_eq!(large.len(), 2, "{large:?}");
+        let stamp = Stamp { epoch: 1, time_ms: 1, retention_minutes: 60 };
+        let (entries, others) = tables.stage(stamp).unwrap();
+        assert!(others.iter().all(|upload| upload.path.starts_with("marts/small/")));
+        upload(&store, others).await.unwrap();
+        assert!(tables.models.keys().all(|name| entries.iter().any(|e| e.table == *name)));
+        for Entry { table, version, bytes, .. } in entries {
+            let Some(held) = tables.models.get(&table) else { continue };
+            let size = large.iter().find_map(|path| path.strip_prefix(&format!("{table}/")));
+            if let Some(name) = size {
+                let object = store.get(&format!("{table}/{name}")).await.unwrap().unwrap();
+                let told = format!("\"path\":\"{name}\"");
+                let text = std::str::from_utf8(&bytes).unwrap();
+                let line = text.lines().find(|line| line.contains(&told)).unwrap();
+                assert!(line.contains(&format!("\"size\":{}", object.len())), "{line}");
+            }
+            store.create(&layout::log_entry(&table, version), bytes).await.unwrap();
+            let again = load::table(&store, spec(&table), version, None).await.unwrap();
+            assert_eq!((again.rows(), again.digest()), (held.rows(), held.digest()));
+        }
+    }
 }

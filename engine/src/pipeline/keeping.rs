@@ -64,7 +64,7 @@ impl Keeping {
         true
     }
 
-    /// Tells the job that runs to end with the copy in hand.
+    /// Tells the job that runs beside the epochs to end without the copy in hand.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
     }

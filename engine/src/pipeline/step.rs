@@ -211,8 +211,8 @@ impl Pipeline {
             time_ms: input.time_us / 1000,
             retention_minutes: self.lake.retention_minutes,
         };
+        self.put_large().await?;
         let since = Instant::now();
-        self.tables.put_large(&self.store).await?;
         let (mut entries, mut uploads) = self.tables.stage(stamp)?;
         for entry in &mut entries {
             self.tending.note(std::mem::take(&mut entry.removed), stamp.time_ms);
@@ -259,6 +259,19 @@ impl Pipeline {
             totals: self.totals,
             held: self.tables.held(),
         })
+    }
+
+    /// Writes large files part by part: invisible too.
+    async fn put_large(&mut self) -> Result<()> {
+        loop {
+            let part = shares::time(Share::Encode, || self.tables.encode_large())?;
+            if part.is_empty() {
+                return Ok(());
+            }
+            let since = Instant::now();
+            upload(&self.store, part).await?;
+            shares::add(Share::Upload, since);
+        }
     }
 
     fn count(&mut self, epoch: &Epoch, letters: u64) {

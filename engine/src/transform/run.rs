@@ -23,7 +23,7 @@ use crate::lake::tables::Tables;
 /// A full recompute of fewer rows stays on its core.
 const WIDE_ROWS: u64 = 100_000;
 
-/// After a level that adds so many rows to a model there may be more than fits.
+/// After models of which one adds so many rows to a model there may be more than fits.
 const LARGE_ROWS: usize = 16_384;
 
 /// What an epoch gives to the models.
@@ -91,7 +91,8 @@ impl Planned {
         }
         let mut reports: Vec<(usize, ModelReport)> = Vec::with_capacity(self.models.len());
         for level in self.levels() {
-            // Of what does not fit one is made at a time, and goes to disk before the next.
+            // Of those that are made anew and do not fit one is made at a time, and goes to disk before
+            // the next. (Of one that is recomputed since too much changed nobody knows before.)
             let is_large = |at: &usize| self.is_large(&self.models[*at], tables, input);
             let (large, others): (Vec<_>, Vec<_>) = level.into_iter().partition(is_large);
             for part in large.into_iter().map(|at| vec![at]).chain([others]) {

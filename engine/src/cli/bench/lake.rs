@@ -156,7 +156,10 @@ impl<'o> Bench<'o> {
             time_ms: time_us / 1000,
             retention_minutes: self.lake.retention_minutes,
         };
-        let (entries, uploads) = self.tables.stage(stamp)?;
+        let (mut entries, uploads) = self.tables.stage(stamp)?;
+        for entry in &mut entries {
+            self.tending.note(std::mem::take(&mut entry.removed), stamp.time_ms);
+        }
         self.count(&uploads);
         running.step();
         upload(&self.store, uploads).await?;
