@@ -186,6 +186,11 @@ impl Tables {
         self.relations().map(Table::heap_bytes).sum()
     }
 
+    /// What a merge may hold beside the tables.
+    pub fn merge_max(&self) -> usize {
+        self.room.as_ref().map_or(usize::MAX, |room| room.merge_max())
+    }
+
     /// What is held now.
     pub fn held(&self) -> Held {
         let is_cold = |table: &&Table| table.cold_bytes() > 0;

@@ -104,7 +104,7 @@ impl Tables {
     /// is room for, and one a core at least. Where an epoch makes everything anew, the bodies of all would
     /// not fit beside the tables. None where all are given out.
     pub fn encode_large(&mut self) -> Result<Vec<Upload>> {
-        let most = self.room.as_ref().map_or(usize::MAX, |room| room.merge_max());
+        let most = self.merge_max();
         let mut files: Vec<(String, &mut LiveFile)> = Vec::new();
         for table in self.relations_mut() {
             let path = table.path().to_owned();
@@ -163,7 +163,8 @@ fn stage_file(
     }
     if file.logged.is_none() {
         file.encode()?;
-        // A merge has put its object beside the epochs, or it was given out with the large ones: then its body is empty.
+        // A merge has put its object beside the epochs, or it was given out with the large ones: then
+        // its body is empty.
         if let Some(body) = file.body.take().filter(|body| !body.is_empty()) {
             uploads.push(Upload { path: format!("{table}/{}", file.path), body });
         }

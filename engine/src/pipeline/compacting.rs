@@ -62,7 +62,7 @@ impl Compacting {
     }
 
     fn is_crowded(&self, tables: &Tables) -> bool {
-        let bytes_max = merge_max(tables);
+        let bytes_max = tables.merge_max();
         tables.relations().any(|table| table.is_crowded(self.merge_files, bytes_max))
             || tables.append_only().any(|table| table.is_crowded(self.merge_files))
     }
@@ -82,7 +82,7 @@ impl Compacting {
 
     fn begin(&mut self, store: &Store, tables: &Tables, epoch: u64) {
         self.failed.retain(|_, since| epoch < *since + FORGIVEN_EPOCHS);
-        let (mut merges, mut rows, bytes_max) = (Vec::new(), 0, merge_max(tables));
+        let (mut merges, mut rows, bytes_max) = (Vec::new(), 0, tables.merge_max());
         for table in tables.relations().filter(|t| !self.failed.contains_key(t.path())) {
             if rows < TASK_ROWS
                 && let Some(merge) = table.due(self.merge_files, bytes_max, epoch)
@@ -105,11 +105,6 @@ impl Compacting {
             running.abort();
         }
     }
-}
-
-/// What a merge may hold, in bytes of rows.
-fn merge_max(tables: &Tables) -> usize {
-    tables.room.as_ref().map_or(usize::MAX, |room| room.merge_max())
 }
 
 /// Makes each, whatever becomes of the others.

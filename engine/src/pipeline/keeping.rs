@@ -56,8 +56,10 @@ impl Keeping {
         epoch: u64,
         run: impl FnOnce(Keep) -> Result<()> + Send + 'static,
     ) -> bool {
-        let is_quiet = epoch < self.quiet_until;
-        let Some(job) = tables.keep(&self.swept).filter(|_| !is_quiet) else { return false };
+        if epoch < self.quiet_until {
+            return false;
+        }
+        let Some(job) = tables.keep(&self.swept) else { return false };
         self.swept = job.live();
         self.stop = job.stop();
         self.running = Some(tokio::spawn(async move { cores::beside(move || run(job)).await? }));

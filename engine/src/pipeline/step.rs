@@ -214,9 +214,7 @@ impl Pipeline {
         self.put_large().await?;
         let since = Instant::now();
         let (mut entries, mut uploads) = self.tables.stage(stamp)?;
-        for entry in &mut entries {
-            self.tending.note(std::mem::take(&mut entry.removed), stamp.time_ms);
-        }
+        self.tending.note(&mut entries, stamp.time_ms);
         let marts = self.planned.models.iter().filter(|m| m.layer == layout::MARTS);
         let changed = marts.filter_map(|m| Some((m, output.changes.get(&m.name)?)));
         let rows = |name: &str| self.tables.models.get(name).map_or(0, Table::rows);

@@ -12,6 +12,7 @@ use crate::checkpoint::decision::Decision;
 use crate::checkpoint::floor;
 use crate::lake::options::Options;
 use crate::lake::store::Store;
+use crate::lake::tables::Entry;
 use crate::lake::tend::Unnamed;
 use crate::lake::{changelog, layout, tend};
 
@@ -75,12 +76,13 @@ impl Tending {
         due
     }
 
-    /// Notes files that an epoch's entries remove.
-    pub fn note(&self, removed: impl IntoIterator<Item = String>, now_ms: i64) {
+    /// Takes from an epoch's entries which files they remove.
+    pub fn note(&self, entries: &mut [Entry], now_ms: i64) {
+        let removed = entries.iter_mut().flat_map(|entry| std::mem::take(&mut entry.removed));
         self.removed
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .extend(removed.into_iter().map(|path| (path, now_ms)));
+            .extend(removed.map(|path| (path, now_ms)));
     }
 
     /// Starts what is due after an epoch, unless the last of it still runs.

@@ -157,9 +157,7 @@ impl<'o> Bench<'o> {
             retention_minutes: self.lake.retention_minutes,
         };
         let (mut entries, uploads) = self.tables.stage(stamp)?;
-        for entry in &mut entries {
-            self.tending.note(std::mem::take(&mut entry.removed), stamp.time_ms);
-        }
+        self.tending.note(&mut entries, stamp.time_ms);
         self.count(&uploads);
         running.step();
         upload(&self.store, uploads).await?;
