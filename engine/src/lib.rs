@@ -48,7 +48,7 @@
 //! # Invariants
 //!
 //! - A station imports only stations to its left (a test reads the imports). [`error`], [`clock`],
-//!   [`failpoint`] and [`cores`] stand left of all.
+//!   [`failpoint`], [`cores`] and [`memory`] stand left of all.
 //! - rdkafka stays in [`source`], deltalake in [`lake`], `SessionContext` in `freshet_sql::plan`,
 //!   snowflake-api and rusqlite in [`publish`]. Only
 //!   [`clock`] reads the machine's clock.
@@ -80,6 +80,7 @@ pub mod error;
 pub mod failpoint;
 pub mod lake;
 pub mod measurements;
+pub mod memory;
 pub mod pipeline;
 pub mod publish;
 pub mod source;

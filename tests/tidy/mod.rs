@@ -10,7 +10,7 @@ use sources::{File, all};
 const LINE: [&str; 7] =
     ["source", "envelope", "epoch", "lake", "transform", "checkpoint", "publish"];
 /// What every station may use.
-const LEFT_OF_ALL: [&str; 4] = ["error", "clock", "failpoint", "cores"];
+const LEFT_OF_ALL: [&str; 5] = ["error", "clock", "failpoint", "cores", "memory"];
 /// A third-party crate, and the only places that may name it.
 const WALLS: [(&str, &[&str]); 9] = [
     ("rdkafka::", &["engine/src/source/"]),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::epoch::loading::CutState;
 use crate::error::{Error, Result};
-use crate::lake::room::Held;
+use crate::lake::hot::Held;
 use crate::lake::tables::{Entry, Standing};
 use crate::transform::report::{ModelReport, TestReport, Verdict};
 

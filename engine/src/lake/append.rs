@@ -198,13 +198,16 @@ impl AppendTable {
         }
     }
 
-    /// Reads every live file.
-    pub async fn scan(&self, store: &Store) -> Result<Vec<RecordBatch>> {
-        let mut batches = Vec::new();
+    /// Reads every live file, one after the other: they may not fit all at once.
+    pub async fn read_each(
+        &self,
+        store: &Store,
+        mut take: impl FnMut(RecordBatch) -> Result<()> + Send,
+    ) -> Result<()> {
         for entry in &self.files {
-            batches.push(self.read(store, entry).await?);
+            take(self.read(store, entry).await?)?;
         }
-        Ok(batches)
+        Ok(())
     }
 }
 

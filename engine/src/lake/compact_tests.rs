@@ -171,7 +171,7 @@ fn first_value(rows: &RecordBatch) -> *const i64 {
 fn rows_on_disk_read_and_change_like_those_in_memory() {
     let dir = tempfile::tempdir().unwrap();
     let cold_dir = dir.path().display().to_string();
-    let room = Arc::new(Room::new(&Memory { bytes_max: 1, cold_dir }));
+    let room = Arc::new(Room::new(&Memory { bytes_max: 1, cold_dir, ..Memory::default() }));
     let mut tables = Tables { room: Some(room), ..Tables::default() };
     tables.source.insert("t".to_owned(), Table::fresh(spec()));
     let (mut cold, mut shared) = (0, 0);
@@ -183,7 +183,8 @@ fn rows_on_disk_read_and_change_like_those_in_memory() {
         table.begin_epoch(epoch);
         table.apply(&change, epoch).unwrap();
         tables.make_room().unwrap();
-        let once = tables.source["t"].held_once(change.clone());
+        let mut once = change.clone();
+        tables.source["t"].hold_once(&mut once);
         assert_eq!(once.added, change.added, "the same rows, wherever they lie");
         shared += u64::from(!std::ptr::eq(first_value(&once.added), first_value(&change.added)));
         check(&tables.source["t"], &model, &by_group);
@@ -193,6 +194,32 @@ fn rows_on_disk_read_and_change_like_those_in_memory() {
     }
     assert!(shared > 30, "a change was held once, on disk, in {shared} of 59 epochs");
     assert!(cold > 50, "something lay on disk in {cold} of 59 epochs");
+}
+
+#[test]
+fn tables_have_less_where_the_rest_of_the_process_needs_more() {
+    const PART: usize = 1 << 30;
+    let options = |process_bytes_max| Memory {
+        bytes_max: PART as u64,
+        process_bytes_max,
+        ..Memory::default()
+    };
+    let process = 8 * PART as u64;
+    let room = Room::new(&options(process));
+    // Of the eight parts one is the allocator's; tests beside this one have far less than one in use.
+    let least = |work| (PART / 4..=PART / 2).contains(&room.bytes_now(PART / 2, work));
+    assert_eq!(room.bytes_now(PART / 2, 4 * PART), PART, "there is room for the work beside them");
+    assert!(least(6 * PART + PART / 2), "for half of the tables");
+    assert_eq!(room.bytes_now(PART / 2, 20 * PART), PART / 4, "they keep a quarter in any case");
+    let room = Room::new(&options(0));
+    assert_eq!(
+        room.bytes_now(PART / 2, 20 * PART),
+        PART,
+        "without a bound of the process their part"
+    );
+    let taken = std::hint::black_box(vec![1_u8; PART / 4]);
+    let room = Room::new(&options(PART as u64));
+    assert!(room.bytes_now(0, 0) <= PART / 8 * 7 - taken.len(), "what others have in use counts");
 }
 
 #[test]

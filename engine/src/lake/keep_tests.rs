@@ -85,7 +85,10 @@ impl Lake {
 
 fn room(dir: &Path, bytes_max: u64) -> Arc<Room> {
     let cold_dir = dir.join("copies").display().to_string();
-    Arc::new(Room::keeping(&Memory { bytes_max, cold_dir }, &Options::at("lake")))
+    Arc::new(Room::keeping(
+        &Memory { bytes_max, cold_dir, ..Memory::default() },
+        &Options::at("lake"),
+    ))
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {

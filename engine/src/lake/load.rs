@@ -146,9 +146,16 @@ async fn take_file(
         Some(at) => vector::read(store, &table.spec.path, at).await?,
         None => RoaringBitmap::new(),
     };
+    // It is given back when the file is taken in.
+    let mut turn = None;
     let mut file = match copy(table, &entry, room).await? {
         Some(file) => file,
-        None => decoded(store, &table.spec, &entry.path).await?,
+        None => {
+            if let Some(room) = room {
+                turn = room.turn(entry.size).await;
+            }
+            decoded(store, &table.spec, &entry.path).await?
+        }
     };
     file.size = entry.size;
     file.gone = gone;
@@ -159,10 +166,11 @@ async fn take_file(
         let identities = table.hasher.hashes(&file.rows)?;
         table.take_file(file, &identities)?;
     }
-    match (room, table.files.last_entry()) {
-        (Some(room), Some(mut last)) => room.take_in(last.get_mut(), &table.spec.identity),
-        _ => Ok(()),
+    if let (Some(room), Some(mut last)) = (room, table.files.last_entry()) {
+        room.take_in(last.get_mut(), &table.spec.identity)?;
     }
+    drop(turn);
+    Ok(())
 }
 
 /// A file from its local copies; a thread that waits for the disk does nothing else.

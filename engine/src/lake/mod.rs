@@ -18,6 +18,7 @@ pub mod dead;
 pub mod dedupe;
 mod file;
 pub mod half_written;
+pub mod hot;
 pub mod index;
 pub mod keep;
 #[cfg(test)]

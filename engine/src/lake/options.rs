@@ -70,6 +70,9 @@ pub struct Memory {
     pub bytes_max: u64,
     /// Where rows lie that do not fit.
     pub cold_dir: String,
+    /// Of what tables may hold: bytes that the whole process may have, tables and all; 0 is no matter.
+    #[serde(skip)]
+    pub process_bytes_max: u64,
 }
 
 /// What tables are given at least.
@@ -82,7 +85,8 @@ impl Memory {
     pub fn for_tables(&self, waiting: u64) -> Self {
         let rest = self.resolved().saturating_sub(waiting);
         let bytes_max = (rest / 4 * 3).max(TABLES_BYTES_MIN);
-        Self { bytes_max, cold_dir: self.cold_dir.clone() }
+        let process_bytes_max = self.process_bytes_max.max(self.resolved());
+        Self { bytes_max, cold_dir: self.cold_dir.clone(), process_bytes_max }
     }
 
     /// The bound in bytes.

@@ -1,8 +1,7 @@
-//! Room in memory: which rows stay there, within one bound over all tables.
+//! Room in memory: what tables, full runs, merges and what is remembered may hold.
 //!
-//! Beyond the bound the files that were not used for longest are moved to the local disk, the
-//! largest first, with their indexes. They read alike from there, slower where the kernel has dropped
-//! their pages. It must never change what a table holds.
+//! Each has a part of what the process may have; where the rest of the process needs more than was left for
+//! it, tables have less. It must never change what a table holds.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -10,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use freshet_sql::change::ChangeBatch;
 use freshet_sql::plan::full::Bound;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::cold::Cold;
 use super::commit::FileEntry;
@@ -17,11 +17,11 @@ use super::file::LiveFile;
 use super::kept::Kept;
 use super::options::{Memory, Options};
 use super::table::{Table, TableSpec};
-use super::tables::Tables;
 use crate::error::{Error, Result};
+use crate::{cores, memory};
 
 /// Files of fewer rows stay: they are merged soon.
-const MOVED_ROWS_MIN: usize = if cfg!(test) { 16 } else { 1024 };
+pub(super) const MOVED_ROWS_MIN: usize = if cfg!(test) { 16 } else { 1024 };
 /// What the full runs of an epoch are given at least.
 const WORK_BYTES_MIN: usize = 32 << 20;
 /// What queries may remember beside the tables, as a share of the bound.
@@ -29,37 +29,30 @@ const BESIDE_SHARE: usize = 8;
 /// What a merge may hold, as a share of the bound, and at least.
 const MERGE_SHARE: usize = 8;
 const MERGE_BYTES_MIN: usize = 4 << 20;
-/// Once the bound is passed, this share of it is kept, in percent.
-const KEPT_PERCENT: usize = 90;
+/// Tables that are decoded and indexed at a time at start: each takes a core.
+pub const LOADED_AT_ONCE: usize = 2;
+/// Bytes of rows to a byte of their file, about.
+const EXPANDED: usize = 4;
+/// Of what the process may have, the share that its allocator needs beside what is in use.
+const SPARE_SHARE: usize = 8;
+/// Of their part, what tables keep whatever else the process needs.
+const LEAST_SHARE: usize = 4;
 
 /// The bound, and where the rest goes.
 #[derive(Debug)]
 pub struct Room {
-    bytes_max: usize,
-    cold: Cold,
-    kept: Option<Kept>,
+    pub(super) bytes_max: usize,
+    process_bytes_max: usize,
+    pub(super) cold: Cold,
+    pub(super) kept: Option<Kept>,
     work_bytes: usize,
     work: OnceLock<Option<Bound>>,
+    /// Who decodes a file while tables are loaded.
+    turns: Semaphore,
     /// Bytes of what is being loaded.
     loaded: AtomicUsize,
     /// Bytes of what queries remember beside the tables.
-    beside: AtomicUsize,
-}
-
-/// What tables hold.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Held {
-    /// Bytes in memory.
-    pub hot_bytes: u64,
-    /// Bytes that they may hold at most.
-    pub bytes_max: u64,
-    /// Bytes of what queries remember beside them, within the same bound.
-    #[serde(default)]
-    pub remembered_bytes: u64,
-    /// Bytes on the local disk.
-    pub cold_bytes: u64,
-    /// Tables of which something lies there.
-    pub cold: Vec<String>,
+    pub(super) beside: AtomicUsize,
 }
 
 impl Room {
@@ -72,10 +65,12 @@ impl Room {
         let work = OnceLock::new();
         Self {
             bytes_max,
+            process_bytes_max: usize::try_from(options.process_bytes_max).unwrap_or(usize::MAX),
             cold,
             kept: None,
             work_bytes,
             work,
+            turns: Semaphore::new(LOADED_AT_ONCE),
             loaded: AtomicUsize::new(0),
             beside: AtomicUsize::new(0),
         }
@@ -89,6 +84,22 @@ impl Room {
     /// What a merge may hold beside the tables.
     pub fn merge_max(&self) -> usize {
         (self.bytes_max / MERGE_SHARE).max(MERGE_BYTES_MIN)
+    }
+
+    /// What tables and what is remembered, now so many bytes, may hold beside work of so many more: their
+    /// part, or less where the rest of the process has more in use than is left for it.
+    pub(super) fn bytes_now(&self, held: usize, work: usize) -> usize {
+        let in_use = memory::in_use().filter(|_| self.process_bytes_max > 0);
+        in_use.map_or(self.bytes_max, |in_use| {
+            let most = self.process_bytes_max / SPARE_SHARE * (SPARE_SHARE - 1);
+            let rest = in_use.saturating_sub(held) + work;
+            most.saturating_sub(rest).clamp(self.bytes_max / LEAST_SHARE, self.bytes_max)
+        })
+    }
+
+    /// What full runs side by side may hold that read so many bytes.
+    pub(super) fn work_bytes(&self, read: usize) -> usize {
+        read.min(self.work_bytes * cores::count())
     }
 
     /// They remember so many bytes, which are taken from the tables' room.
@@ -135,17 +146,31 @@ impl Room {
         self.kept.as_ref().map_or(Ok(()), |kept| kept.remove(table))
     }
 
+    /// Whether so many bytes more fit beside what is loaded.
+    fn fits(&self, loaded: usize, more: usize) -> bool {
+        loaded + more <= self.bytes_now(loaded, 0)
+    }
+
     /// A file of a table that is being loaded, from its copies.
     pub(super) fn copy(&self, spec: &TableSpec, entry: &FileEntry) -> Option<LiveFile> {
-        let fits = |bytes| self.loaded.load(Ordering::Relaxed) + bytes <= self.bytes_max;
+        let fits = |bytes| self.fits(self.loaded.load(Ordering::Relaxed), bytes);
         self.kept.as_ref()?.file(spec, entry, fits)
+    }
+
+    /// Waits until a file of so many bytes may be decoded: one that takes much of the memory is decoded
+    /// alone.
+    pub(super) async fn turn(&self, bytes: i64) -> Option<SemaphorePermit<'_>> {
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        let alone = bytes.saturating_mul(EXPANDED) > self.work_bytes;
+        let turns = if alone { LOADED_AT_ONCE } else { 1 };
+        self.turns.acquire_many(u32::try_from(turns).unwrap_or(1)).await.ok()
     }
 
     /// Takes a file in that is being loaded: to disk, where there is no room.
     pub(super) fn take_in(&self, file: &mut LiveFile, identity: &[usize]) -> Result<()> {
         let bytes = file.heap_bytes();
         let held = self.loaded.fetch_add(bytes, Ordering::Relaxed);
-        if held + bytes > self.bytes_max && file.rows.num_rows() >= MOVED_ROWS_MIN {
+        if !self.fits(held + bytes, 0) && file.rows.num_rows() >= MOVED_ROWS_MIN {
             file.cool(&self.cold, identity)?;
             self.loaded.fetch_sub(bytes - file.heap_bytes(), Ordering::Relaxed);
         }
@@ -164,80 +189,20 @@ impl Table {
         self.heap_bytes() + self.cold_bytes()
     }
 
-    /// This epoch's change, its added rows as the table has them where it has moved them to disk: they
-    /// are not held in memory beside it.
-    pub fn held_once(&self, change: ChangeBatch) -> ChangeBatch {
+    /// Lets this epoch's change have its added rows as the table has them, where it has moved them to
+    /// disk: they are not held in memory beside it.
+    pub fn hold_once(&self, change: &mut ChangeBatch) {
         let mut new = self.files.range(self.first_new_file..).map(|(_, file)| file);
-        let (Some(file), None) = (new.next(), new.next()) else { return change };
-        if file.cold_bytes() == 0 || file.rows.num_rows() != change.added.num_rows() {
-            return change;
+        if let (Some(file), None) = (new.next(), new.next())
+            && file.cold_bytes() > 0
+            && file.rows.num_rows() == change.added.num_rows()
+        {
+            change.added = file.rows.clone();
         }
-        ChangeBatch { added: file.rows.clone(), ..change }
     }
 
     /// Bytes of its rows that lie on disk.
     pub fn cold_bytes(&self) -> usize {
         self.files.values().map(LiveFile::cold_bytes).sum()
-    }
-}
-
-impl Tables {
-    fn hot_bytes(&self) -> usize {
-        self.relations().map(Table::heap_bytes).sum()
-    }
-
-    /// What a merge may hold beside the tables.
-    pub fn merge_max(&self) -> usize {
-        self.room.as_ref().map_or(usize::MAX, |room| room.merge_max())
-    }
-
-    /// What is held now.
-    pub fn held(&self) -> Held {
-        let is_cold = |table: &&Table| table.cold_bytes() > 0;
-        Held {
-            hot_bytes: self.hot_bytes() as u64,
-            bytes_max: self.room.as_ref().map_or(0, |room| room.bytes_max as u64),
-            remembered_bytes: self
-                .room
-                .as_ref()
-                .map_or(0, |room| room.beside.load(Ordering::Relaxed) as u64),
-            cold_bytes: self.relations().map(|t| t.cold_bytes() as u64).sum(),
-            cold: self.relations().filter(is_cold).map(|t| t.path().to_owned()).collect(),
-        }
-    }
-
-    /// Moves rows to disk until what is left fits.
-    pub fn make_room(&mut self) -> Result<()> {
-        let Some(room) = self.room.clone() else { return Ok(()) };
-        let mut hot = self.hot_bytes() + room.beside.load(Ordering::Relaxed);
-        if hot <= room.bytes_max {
-            return Ok(());
-        }
-        let kept = room.bytes_max / 100 * KEPT_PERCENT;
-        let mut files = Vec::new();
-        for table in self.relations_mut() {
-            let identity = &table.spec.identity;
-            let large = table.files.values_mut().filter(|f| f.rows.num_rows() >= MOVED_ROWS_MIN);
-            files.extend(large.map(|file| (file.heap_bytes(), file, identity)));
-        }
-        files.sort_by_key(|(bytes, file, _)| {
-            (file.used.load(Ordering::Relaxed), std::cmp::Reverse(*bytes))
-        });
-        for (bytes, file, identity) in files {
-            if hot <= kept {
-                break;
-            }
-            let mut cooled = file.cool(&room.cold, identity);
-            if let (Err(error), Some(kept)) = (&cooled, &room.kept) {
-                // Rows that have no room come before copies that save some seconds.
-                tracing::warn!(%error, "local copies are deleted to make room on the disk");
-                kept.clear()?;
-                cooled = file.cool(&room.cold, identity);
-            }
-            cooled?;
-            hot -= bytes.saturating_sub(file.heap_bytes());
-        }
-        tracing::debug!(hot_bytes = hot, bytes_max = room.bytes_max, "moved cold rows to disk");
-        Ok(())
     }
 }

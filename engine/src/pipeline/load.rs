@@ -15,7 +15,7 @@ use crate::lake::append::AppendTable;
 use crate::lake::dedupe::Window;
 use crate::lake::parquet::decode;
 use crate::lake::remember::{self, Remembered};
-use crate::lake::room::Room;
+use crate::lake::room::{LOADED_AT_ONCE, Room};
 use crate::lake::store::Store;
 use crate::lake::table::{Table, TableSpec};
 use crate::lake::tables::{Standing, Tables};
@@ -52,6 +52,20 @@ pub async fn open(
     let standing = last.map(|d| d.tables.clone()).unwrap_or_default();
     let version = |path: &str| standing.get(path).map(|s| s.version);
     let mut tables = Tables { room: Some(room.clone()), ..Tables::default() };
+    // Before the tables, which take what room is left then.
+    for (path, at) in &standing {
+        if let Some(folder) = path.strip_prefix("raw/") {
+            let part = Some(raw::PARTITION);
+            let table =
+                AppendTable::load(store, path.clone(), raw::schema(), part, at.version).await?;
+            tables.raw.insert(folder.to_owned(), table);
+        }
+    }
+    if let Some(at) = version(layout::DEAD_LETTERS) {
+        let path = layout::DEAD_LETTERS.to_owned();
+        tables.dead = AppendTable::load(store, path, dead::schema(), None, at).await?;
+    }
+    let window = fill_window(store, &tables, catalog, dedupe_events).await?;
     let mut stale_sources = BTreeSet::new();
     let wished = wishes(store, &planned).await?;
     distrust(&wished, &planned, catalog, &room)?;
@@ -77,21 +91,8 @@ pub async fn open(
         }
         tables.source.insert(source.relation.clone(), table);
     }
-    for (path, at) in &standing {
-        if let Some(folder) = path.strip_prefix("raw/") {
-            let part = Some(raw::PARTITION);
-            let table =
-                AppendTable::load(store, path.clone(), raw::schema(), part, at.version).await?;
-            tables.raw.insert(folder.to_owned(), table);
-        }
-    }
-    if let Some(at) = version(layout::DEAD_LETTERS) {
-        let path = layout::DEAD_LETTERS.to_owned();
-        tables.dead = AppendTable::load(store, path, dead::schema(), None, at).await?;
-    }
     let mut forced = take_models(&wished, &planned, &mut tables, loaded, last)?;
     planned.add_readers(&mut forced);
-    let window = fill_window(store, &tables, catalog, dedupe_events).await?;
     Ok(Opened { tables, planned, window, forced, wished, stale_sources })
 }
 
@@ -128,9 +129,6 @@ fn distrust(
     let names = inputs.chain(wished.iter().map(String::as_str));
     names.filter_map(|name| paths.get(name)).try_for_each(|p| room.forget_copies(p))
 }
-
-/// Tables that are decoded and indexed at a time: each takes a core.
-const LOADED_AT_ONCE: usize = 2;
 
 /// Those of these tables that the decision names, by path; each in a task of its own.
 async fn load_tables(

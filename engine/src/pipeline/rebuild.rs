@@ -38,9 +38,11 @@ pub async fn replay(
 ) -> Result<(Resolved, BTreeMap<usize, i64>)> {
     let mut events: Vec<(i64, Change)> = Vec::new();
     if let Some(table) = raw_table {
-        for batch in table.scan(store).await? {
-            events.extend(raw::changes(&batch, &source.schema.name)?);
-        }
+        let take = |rows: RecordBatch| {
+            events.extend(raw::changes(&rows, &source.schema.name)?);
+            Ok(())
+        };
+        table.read_each(store, take).await?;
     }
     events.sort_by_key(|(seq, _)| *seq);
     let numbers = events.iter().enumerate().map(|(place, (seq, _))| (place, *seq)).collect();

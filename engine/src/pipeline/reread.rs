@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray};
+use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use bytes::Bytes;
@@ -68,14 +68,16 @@ impl Pipeline {
         let mut position: Option<i64> = None;
         for (name, source) in self.catalog.iter() {
             let Some(table) = self.tables.raw.get(&source.folder) else { continue };
-            for batch in table.scan(&self.store).await? {
-                for (_, change) in raw::changes(&batch, name)? {
+            let look = |rows: RecordBatch| {
+                for (_, change) in raw::changes(&rows, name)? {
                     let of_read = !matches!(change.initial, ReadMark::None | ReadMark::Incremental);
                     if of_read && change.commit_us >= read_us {
                         position = position.into_iter().chain(change.lsn).min();
                     }
                 }
-            }
+                Ok(())
+            };
+            table.read_each(&self.store, look).await?;
         }
         Ok(position)
     }
@@ -84,7 +86,7 @@ impl Pipeline {
 fn delete(
     name: &Arc<str>,
     source: &SourceTable,
-    batch: &arrow::array::RecordBatch,
+    batch: &RecordBatch,
     row: usize,
     read_us: i64,
 ) -> Result<Change> {

@@ -26,7 +26,6 @@ use crate::lake::table::Table;
 use crate::lake::tables::upload;
 use crate::lake::{append::AppendTable, changelog, layout, raw};
 use crate::source::record::Record;
-use crate::transform::plan::{Planned, PlannedModel};
 use crate::transform::run::{Input, Output};
 use freshet_sql::change::ChangeBatch;
 use freshet_sql::rows::RowHasher;
@@ -179,7 +178,7 @@ impl Pipeline {
         totals.unknown_deletes += counts.unknown_deletes;
         if !resolved.change.is_empty() || !resolved.images.is_empty() {
             changed(input, &source.relation, &resolved.change, table.hasher())?;
-            if folds(&self.planned, &source.relation) {
+            if self.planned.models.iter().any(|model| model.folds(&source.relation)) {
                 let images = numbered(&resolved, |place| raw::seq(number, place))?;
                 input.images.insert(source.relation.clone(), images);
             }
@@ -305,13 +304,6 @@ impl Pipeline {
 const RAW_ROWS_AT_ONCE: usize = 131_072;
 /// Records that fail one after another before the line stops.
 const BAD_IN_A_ROW_MAX: usize = 1000;
-
-/// Whether a snapshot is folded from this source's images.
-fn folds(planned: &Planned, relation: &str) -> bool {
-    let queries =
-        |m: &PlannedModel| Some(m.snapshot.as_ref()?.images.as_ref().ok()?.source == relation);
-    planned.models.iter().filter_map(queries).any(|folds| folds)
-}
 
 /// Notes what changed in a source's current rows; what changed before in the epoch comes first.
 pub(super) fn changed(

@@ -14,5 +14,6 @@ pub mod proof;
 pub mod report;
 pub mod run;
 pub mod snapshots;
+mod steps;
 pub mod tests;
 pub mod view;

@@ -68,6 +68,14 @@ pub struct PlannedModel {
     pub location: Location,
 }
 
+impl PlannedModel {
+    /// Whether it is a snapshot that is folded from this source's images.
+    pub fn folds(&self, relation: &str) -> bool {
+        let images = self.snapshot.as_ref().and_then(|snapshot| snapshot.images.as_ref().ok());
+        images.is_some_and(|queries| queries.source == relation)
+    }
+}
+
 /// A snapshot, ready to run.
 #[derive(Debug)]
 pub struct PlannedSnapshot {

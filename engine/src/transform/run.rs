@@ -1,6 +1,6 @@
 //! Running a planned project over one epoch.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
 use arrow::array::RecordBatch;
@@ -13,7 +13,8 @@ use super::follow::{self, Followed};
 use super::history::SourceImages;
 use super::plan::{Planned, PlannedModel};
 use super::report::{Mode, ModelReport, TestReport};
-use super::tests;
+use super::steps::{Done, Job, Step};
+use super::tests::Verdicts;
 use super::view::{Changes, View};
 use crate::cores;
 use crate::error::{Error, Result};
@@ -22,9 +23,6 @@ use crate::lake::tables::Tables;
 
 /// A full recompute of fewer rows stays on its core.
 const WIDE_ROWS: u64 = 100_000;
-
-/// After models of which one adds so many rows to a model there may be more than fits.
-const LARGE_ROWS: usize = 16_384;
 
 /// What an epoch gives to the models.
 #[derive(Debug, Default)]
@@ -48,9 +46,6 @@ pub struct Input {
     /// Verdicts of the epoch before.
     pub verdicts: Vec<TestReport>,
 }
-
-/// A model's change, and how it was come by.
-type Applied = (ChangeBatch, ModelReport);
 
 /// What the models made of it.
 #[derive(Debug, Default)]
@@ -82,27 +77,31 @@ impl Made {
 }
 
 impl Planned {
-    /// Brings every model up to date: level by level, the models of one side by side.
-    pub async fn run(&self, tables: &mut Tables, input: &Input) -> Result<Output> {
+    /// Brings every model and verdict up to date: step by step, what is due in one side by side.
+    /// History and verdicts are taken out of what the epoch gives.
+    pub async fn run(&self, tables: &mut Tables, input: &mut Input) -> Result<Output> {
         self.session.set_time(input.time_us);
-        let mut changes = Changes::new();
         for model in &self.models {
             own_table(tables, model);
         }
-        let mut reports: Vec<(usize, ModelReport)> = Vec::with_capacity(self.models.len());
-        for level in self.levels() {
+        let verdicts = Verdicts::new(std::mem::take(&mut input.verdicts));
+        let mut done = Done::default();
+        let mut steps = VecDeque::from(self.steps());
+        while let Some(Step { models, tests }) = steps.pop_front() {
             // Of those that are made anew and do not fit one is made at a time, and goes to disk before
             // the next. (Of one that is recomputed since too much changed nobody knows before.)
             let is_large = |at: &usize| self.is_large(&self.models[*at], tables, input);
-            let (large, others): (Vec<_>, Vec<_>) = level.into_iter().partition(is_large);
-            for part in large.into_iter().map(|at| vec![at]).chain([others]) {
-                self.side_by_side(part, tables, input, &mut changes, &mut reports)?;
+            let (large, others): (Vec<_>, Vec<_>) = models.into_iter().partition(is_large);
+            for at in large {
+                self.side_by_side(vec![Job::Model(at)], tables, input, &verdicts, &mut done)?;
             }
+            let others = others.into_iter().map(Job::Model);
+            let jobs = others.chain(tests.into_iter().map(Job::Test)).collect();
+            self.side_by_side(jobs, tables, input, &verdicts, &mut done)?;
+            let later = || steps.iter().flat_map(|step| &step.models);
+            input.history.retain(|source, _| later().any(|at| self.models[*at].folds(source)));
         }
-        reports.sort_by_key(|(at, _)| *at);
-        let models = reports.into_iter().map(|(_, report)| report).collect();
-        let tests = tests::run(self, tables, input, &changes)?;
-        Ok(Output { models, tests, changes })
+        Ok(done.output())
     }
 
     /// Whether a model is made anew over more than what is left for the work.
@@ -111,59 +110,8 @@ impl Planned {
         input.forced.contains(&model.name) && bound(tables, names).is_some()
     }
 
-    /// Brings models up to date of which none reads another.
-    fn side_by_side(
-        &self,
-        part: Vec<usize>,
-        tables: &mut Tables,
-        input: &Input,
-        changes: &mut Changes,
-        reports: &mut Vec<(usize, ModelReport)>,
-    ) -> Result<()> {
-        let made = {
-            let (tables, changes) = (&*tables, &*changes);
-            let whole = |at: &usize| match &self.models[*at] {
-                model if input.forced.contains(&model.name) => input_rows(tables, &model.inputs),
-                _ => 0,
-            };
-            cores::run_largest_first(part, whole, |at| {
-                let model = &self.models[at];
-                let made = self.report(model, tables, changes, input)?;
-                Ok((at, made))
-            })?
-        };
-        let applied = self.apply(tables, made, input.epoch)?;
-        if applied.iter().any(|(_, change, _)| change.added.num_rows() >= LARGE_ROWS) {
-            tables.make_room()?;
-        }
-        for (at, change, mut report) in applied {
-            let model = &self.models[at];
-            let table = stored(tables, model)?;
-            report.rows = table.rows() as u64;
-            if !change.is_empty() {
-                changes.insert(model.name.clone(), table.held_once(change));
-            }
-            reports.push((at, report));
-        }
-        Ok(())
-    }
-
-    /// Models by level: each reads only those of levels before its own.
-    fn levels(&self) -> Vec<Vec<usize>> {
-        let mut level_of: BTreeMap<&str, usize> = BTreeMap::new();
-        let mut levels: Vec<Vec<usize>> = Vec::new();
-        for (at, model) in self.models.iter().enumerate() {
-            let above = model.inputs.iter().filter_map(|i| level_of.get(i.name()));
-            let level = above.max().map_or(0, |level| level + 1);
-            level_of.insert(&model.name, level);
-            levels.resize_with(levels.len().max(level + 1), Vec::new);
-            levels[level].push(at);
-        }
-        levels
-    }
-
     /// One model's change, and how it was come by.
-    fn report(
+    pub(super) fn report(
         &self,
         model: &PlannedModel,
         tables: &Tables,
@@ -191,25 +139,6 @@ impl Planned {
             audit: model.lineage.audit.clone(),
         };
         Ok((change, report))
-    }
-
-    /// Takes changes into their tables, side by side.
-    fn apply(
-        &self,
-        tables: &mut Tables,
-        made: Vec<(usize, Applied)>,
-        epoch: u64,
-    ) -> Result<Vec<(usize, ChangeBatch, ModelReport)>> {
-        let mut made: BTreeMap<&str, (usize, Applied)> =
-            made.into_iter().map(|(at, m)| (self.models[at].name.as_str(), (at, m))).collect();
-        let own = tables.models.iter_mut();
-        let work = own.filter_map(|(name, table)| Some((table, made.remove(name.as_str())?)));
-        cores::run(work.collect(), |(table, (at, (change, mut report)))| {
-            let started = Instant::now();
-            table.apply(&change, epoch)?;
-            report.micros += micros(started);
-            Ok((at, change, report))
-        })
     }
 
     async fn model(
@@ -311,13 +240,17 @@ pub(super) fn input_rows(tables: &Tables, inputs: &[Node]) -> u64 {
     tables.map(|table| table.rows() as u64).sum()
 }
 
+/// Bytes of these relations, wherever they lie.
+pub(super) fn input_bytes<'n>(tables: &Tables, names: impl Iterator<Item = &'n str>) -> usize {
+    names.filter_map(|name| tables.relation(name)).map(Table::all_bytes).sum()
+}
+
 /// What a run over these relations may hold.
 pub(super) fn bound<'t, 'n>(
     tables: &'t Tables,
     names: impl Iterator<Item = &'n str>,
 ) -> Option<&'t Bound> {
-    let bytes = names.filter_map(|name| tables.relation(name)).map(Table::all_bytes).sum();
-    tables.room.as_deref()?.work(bytes)
+    tables.room.as_deref()?.work(input_bytes(tables, names))
 }
 
 fn tell(model: &PlannedModel, fit: Fit) {

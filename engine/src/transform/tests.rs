@@ -13,32 +13,39 @@ use freshet_sql::rows::RowHasher;
 use super::follow::{self, Followed};
 use super::plan::{Planned, PlannedTest};
 use super::report::{TestReport, Verdict};
-use super::run::{Input, bound, input_rows, micros};
+use super::run::{Input, bound, micros};
 use super::view::{Changes, View};
 use crate::cores;
 use crate::error::Result;
 use crate::lake::tables::Tables;
 
-/// Brings every verdict up to date, side by side; those of tests that read nothing changed stay.
-pub fn run(
-    planned: &Planned,
-    tables: &Tables,
-    input: &Input,
-    changes: &Changes,
-) -> Result<Vec<TestReport>> {
-    let known: BTreeMap<&str, &TestReport> =
-        input.verdicts.iter().map(|report| (report.name.as_str(), report)).collect();
-    let whole = |test: &&PlannedTest| match input.verdicts.as_slice() {
-        [] => input_rows(tables, &test.inputs),
-        _ => 0,
-    };
-    cores::run_largest_first(planned.tests.iter().collect(), whole, |test: &PlannedTest| {
-        let known = known.get(test.name.as_str()).copied();
-        let known = known.filter(|r| r.fingerprint == test.fingerprint);
-        let view = View::new(tables, &test.inputs, [&input.changes, changes]);
-        // A test of a model that was made anew counts from nothing, if the model changed or not.
+/// The verdicts of the epoch before, by test.
+#[derive(Debug)]
+pub(super) struct Verdicts(BTreeMap<String, TestReport>);
+
+impl Verdicts {
+    pub fn new(known: Vec<TestReport>) -> Self {
+        Self(known.into_iter().map(|report| (report.name.clone(), report)).collect())
+    }
+
+    /// What is known of a test. One of a model that was made anew counts from nothing, if the model
+    /// changed or not.
+    pub fn known(&self, test: &PlannedTest, input: &Input) -> Option<&TestReport> {
         let made_anew = test.inputs.iter().any(|i| input.forced.contains(i.name()));
-        let known = known.filter(|_| !made_anew);
+        let known = self.0.get(&test.name);
+        known.filter(|r| r.fingerprint == test.fingerprint && !made_anew)
+    }
+
+    /// A verdict up to date; that of a test that reads nothing changed stays.
+    pub fn report(
+        &self,
+        planned: &Planned,
+        test: &PlannedTest,
+        tables: &Tables,
+        (input, changes): (&Input, &Changes),
+    ) -> Result<TestReport> {
+        let view = View::new(tables, &test.inputs, [&input.changes, changes]);
+        let known = self.known(test, input);
         if let Some(known) = known
             && view.changed_rows() == 0
             && !test.by_time
@@ -46,7 +53,7 @@ pub fn run(
             return Ok(TestReport { micros: 0, ..known.clone() });
         }
         cores::wait_for(verdict(planned, tables, test, &view, (known, input.before_us)))?
-    })
+    }
 }
 
 async fn verdict(

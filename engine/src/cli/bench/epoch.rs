@@ -24,10 +24,10 @@ use crate::error::{Error, Result};
 use crate::lake::options::{Memory, Options as LakeOptions};
 use crate::lake::table::Table;
 use crate::pipeline::{Pipeline, Settings, shares};
-use crate::{checkpoint, envelope};
+use crate::{checkpoint, envelope, epoch};
 
-/// Rows of the initial read that are taken in at a time.
-const PART: usize = 200_000;
+/// Rows of the initial read that are taken in at a time: about what an epoch of a line holds.
+const PART: usize = 50_000;
 
 /// Measures each size.
 pub async fn run(options: &EpochBench) -> Result<ExitCode> {
@@ -54,13 +54,17 @@ pub async fn run(options: &EpochBench) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn settings(options: &EpochBench, lake: &Path, copies: Option<&Path>) -> Settings {
-    let bytes_max = options.memory_mib.unwrap_or(0) << 20;
+fn settings(options: &EpochBench, lake: &Path, copies: Option<&Path>, bank: u64) -> Settings {
     let at = LakeOptions::at(lake.display().to_string());
     let cold_dir = copies.map(|dir| dir.display().to_string()).unwrap_or_default();
+    let bytes_max = options.memory_mib.unwrap_or(0) << 20;
+    let memory = Memory { bytes_max, cold_dir, process_bytes_max: 0 };
+    let memory = Memory { process_bytes_max: memory.resolved() + bank, ..memory };
+    // What waits is the epoch in hand.
+    let waiting = epoch::options::Options::default().bytes_max as u64;
     Settings {
         lake: LakeOptions { retention_minutes: options.retention_minutes, ..at },
-        memory: Memory { bytes_max, cold_dir }.for_tables(0),
+        memory: memory.for_tables(waiting),
         envelope: envelope::options::Options::default(),
         proof: crate::transform::options::ProofOptions { share_percent: 0 },
         checkpoint: checkpoint::options::Options::default(),
@@ -74,9 +78,10 @@ async fn one(options: &EpochBench, rows: usize, lake: &Path) -> Result<Measured>
     let mut life = Life::new(options.seed, customers, SystemClock.now_us());
     life.grow(rows);
     let bank_bytes = memory::anonymous_bytes();
+    let bank = crate::memory::in_use().unwrap_or(0) as u64;
     let watch = memory::Watch::begin();
     let copies = lake.with_extension("copies");
-    let own = settings(options, lake, Some(&copies));
+    let own = settings(options, lake, Some(&copies), bank);
     let mut pipeline = Pipeline::open(&project, own).await?;
     let mut measured = Measured { rows, ..Measured::default() };
     read_in(&mut pipeline, &mut life, &mut measured).await?;
@@ -87,9 +92,9 @@ async fn one(options: &EpochBench, rows: usize, lake: &Path) -> Result<Measured>
     measured.files[0] = files(&pipeline);
     measured.growth = Growth::over(options.epochs);
     for _ in 0..options.epochs {
-        let epoch = life.next_changes(options.changes);
+        let changes = life.next_changes(options.changes);
         let since = Instant::now();
-        pipeline.step(&epoch).await?;
+        pipeline.step(&changes).await?;
         measured.epochs_ms.push(since.elapsed().as_secs_f64() * 1e3);
         let entries =
             pipeline.last().map_or(0, |d| d.entries.iter().map(|e| e.text.len()).sum::<usize>());
@@ -126,7 +131,7 @@ async fn one(options: &EpochBench, rows: usize, lake: &Path) -> Result<Measured>
     measured.copied_bytes = bytes_in(&copies).map_err(|e| not_removed(lake, e))?;
     for (reopened, copies) in measured.reopened.iter_mut().zip([Some(copies.as_path()), None]) {
         let since = Instant::now();
-        let settings = settings(options, lake, copies);
+        let settings = settings(options, lake, copies, bank);
         let mut pipeline = Pipeline::open(&project, settings).await?;
         let opened = since.elapsed();
         pipeline.step(&life.next_changes(options.changes)).await?;
@@ -167,10 +172,10 @@ async fn read_in(pipeline: &mut Pipeline, life: &mut Life, measured: &mut Measur
     let since = Instant::now();
     let mut from = 0;
     while from < life.rows() {
-        let epoch = life.read_part(from, PART);
+        let read = life.read_part(from, PART);
         from += PART;
         let (part, before) = (Instant::now(), shares::nanos());
-        pipeline.step(&epoch).await?;
+        pipeline.step(&read).await?;
         if from >= life.rows() {
             measured.build_seconds = part.elapsed().as_secs_f64();
             measured.build_ms = spent(before, 1.0);

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::growth::Growth;
 use super::percentile;
 use super::written::Written;
-use crate::lake::room::Held;
+use crate::lake::hot::Held;
 use crate::pipeline::Pipeline;
 use crate::transform::report::Mode;
 
