@@ -197,32 +197,6 @@ fn rows_on_disk_read_and_change_like_those_in_memory() {
 }
 
 #[test]
-fn tables_have_less_where_the_rest_of_the_process_needs_more() {
-    const PART: usize = 1 << 30;
-    let options = |process_bytes_max| Memory {
-        bytes_max: PART as u64,
-        process_bytes_max,
-        ..Memory::default()
-    };
-    let process = 8 * PART as u64;
-    let room = Room::new(&options(process));
-    // Of the eight parts one is the allocator's; tests beside this one have far less than one in use.
-    let least = |work| (PART / 4..=PART / 2).contains(&room.bytes_now(PART / 2, work));
-    assert_eq!(room.bytes_now(PART / 2, 4 * PART), PART, "there is room for the work beside them");
-    assert!(least(6 * PART + PART / 2), "for half of the tables");
-    assert_eq!(room.bytes_now(PART / 2, 20 * PART), PART / 4, "they keep a quarter in any case");
-    let room = Room::new(&options(0));
-    assert_eq!(
-        room.bytes_now(PART / 2, 20 * PART),
-        PART,
-        "without a bound of the process their part"
-    );
-    let taken = std::hint::black_box(vec![1_u8; PART / 4]);
-    let room = Room::new(&options(PART as u64));
-    assert!(room.bytes_now(0, 0) <= PART / 8 * 7 - taken.len(), "what others have in use counts");
-}
-
-#[test]
 fn a_merge_takes_no_more_than_fits() {
     let (mut table, mut model, mut numbers) = (Table::fresh(spec()), Model::new(), Numbers(3));
     for epoch in 1..20 {
