@@ -11,15 +11,13 @@ use freshet::cli;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// A free page goes back to the system after a third of a second, not after ten, and from threads that
-/// sleep too; arenas belong to cores, so that one thread uses what another has freed. What an epoch that
-/// makes everything needed is not held for long. `MALLOC_CONF` overrides it.
+/// sleep too: what an epoch that makes everything needed is not held for long. `MALLOC_CONF` overrides it.
 #[expect(
     unsafe_code,
     reason = "jemalloc reads its options from a symbol of this name at its start"
 )]
 #[unsafe(export_name = "malloc_conf")]
-pub static MALLOC_CONF: &[u8; 62] =
-    b"percpu_arena:percpu,dirty_decay_ms:300,background_thread:true\0";
+pub static MALLOC_CONF: &[u8; 42] = b"dirty_decay_ms:300,background_thread:true\0";
 
 #[tokio::main]
 async fn main() -> ExitCode {

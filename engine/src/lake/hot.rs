@@ -2,11 +2,14 @@
 //!
 //! Where there is no room the files that were not used for longest are moved to the local disk, the
 //! largest first, with their indexes. They read alike from there, slower where the kernel has dropped
-//! their pages. It must never change what a table holds.
+//! their pages, until a merge or a start takes them into memory again. It must never change what a table holds.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
-use super::room::MOVED_ROWS_MIN;
+use freshet_sql::change::ChangeBatch;
+
+use super::room::{MOVED_ROWS_MIN, Room};
 use super::table::Table;
 use super::tables::Tables;
 use crate::error::Result;
@@ -55,16 +58,41 @@ impl Tables {
         }
     }
 
-    /// Moves rows to disk until what is left fits.
+    /// Moves rows to disk until what is left fits into the tables' part.
     pub fn make_room(&mut self) -> Result<()> {
-        self.make_room_for(0)
+        let Some(room) = self.room.clone() else { return Ok(()) };
+        self.cool_to(&room, room.bytes_max)
     }
 
-    /// The same, beside full runs that read so many bytes.
+    /// The same before full runs that read so many bytes: into what the process has for tables beside them.
+    /// What merges and proofs still hold of rows that go is counted as theirs.
     pub fn make_room_for(&mut self, read: usize) -> Result<()> {
         let Some(room) = self.room.clone() else { return Ok(()) };
+        let held = self.hot_bytes() + room.beside.load(Ordering::Relaxed);
+        self.cool_to(&room, room.bytes_now(held, room.work_bytes(read)))
+    }
+
+    /// As [`Self::make_room`], after an epoch made these changes, which hold none of the rows in memory then either.
+    pub fn make_room_once(&mut self, changes: &mut BTreeMap<String, ChangeBatch>) -> Result<()> {
+        self.make_room()?;
+        self.hold_once(changes);
+        Ok(())
+    }
+
+    /// Lets changes of this epoch have their rows as their tables have them, on disk or in memory.
+    pub fn hold_once<'c>(
+        &self,
+        changes: impl IntoIterator<Item = (&'c String, &'c mut ChangeBatch)>,
+    ) {
+        for (name, change) in changes {
+            if let Some(table) = self.relation(name) {
+                table.hold_once(change);
+            }
+        }
+    }
+
+    fn cool_to(&mut self, room: &Room, bytes_max: usize) -> Result<()> {
         let mut hot = self.hot_bytes() + room.beside.load(Ordering::Relaxed);
-        let bytes_max = room.bytes_now(hot, room.work_bytes(read));
         if hot <= bytes_max {
             return Ok(());
         }

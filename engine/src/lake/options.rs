@@ -76,7 +76,7 @@ pub struct Memory {
 }
 
 /// What tables are given at least.
-const TABLES_BYTES_MIN: u64 = 16 << 20;
+pub(super) const TABLES_BYTES_MIN: usize = 16 << 20;
 
 impl Memory {
     /// What tables may hold where so many bytes may wait between stations: a quarter of the rest is
@@ -84,7 +84,7 @@ impl Memory {
     #[must_use]
     pub fn for_tables(&self, waiting: u64) -> Self {
         let rest = self.resolved().saturating_sub(waiting);
-        let bytes_max = (rest / 4 * 3).max(TABLES_BYTES_MIN);
+        let bytes_max = (rest / 4 * 3).max(TABLES_BYTES_MIN as u64);
         let process_bytes_max = self.process_bytes_max.max(self.resolved());
         Self { bytes_max, cold_dir: self.cold_dir.clone(), process_bytes_max }
     }

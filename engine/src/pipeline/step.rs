@@ -86,9 +86,9 @@ impl Pipeline {
         }
         shares::add(Share::Transform, since);
         failpoint::hit("transformed");
+        self.tables.make_room_once(&mut output.changes)?;
         let changes =
             if self.publishers.is_empty() { BTreeMap::new() } else { output.changes.clone() };
-        self.tables.make_room()?;
         let decision = self.stage(epoch, &input, output).await?;
         let since = Instant::now();
         let decided = decide(&self.store, &decision).await?;

@@ -4,7 +4,7 @@
 //! of later steps, so that no core waits where a step has few. Nothing may be due in the step of what
 //! it reads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use freshet_sql::change::ChangeBatch;
@@ -89,7 +89,7 @@ impl Planned {
         }
     }
 
-    /// Room for those of these jobs that read everything, as many as run at a time.
+    /// Room for those of these jobs that read everything.
     fn make_room(
         &self,
         jobs: &[Job],
@@ -99,18 +99,14 @@ impl Planned {
         done: &mut Done,
     ) -> Result<()> {
         let whole = jobs.iter().filter_map(|job| self.read_whole(*job, input, verdicts));
-        let bytes = |inputs: &[Node]| input_bytes(tables, inputs.iter().map(Node::name));
-        let mut read: Vec<usize> = whole.map(bytes).collect();
+        let read: BTreeSet<&str> = whole.flatten().map(Node::name).collect();
         if read.is_empty() {
             return Ok(());
         }
-        read.sort_unstable_by_key(|bytes| std::cmp::Reverse(*bytes));
-        tables.make_room_for(read.into_iter().take(cores::count()).sum())?;
-        for (name, change) in input.changes.iter_mut().chain(&mut done.changes) {
-            if let Some(table) = tables.relation(name) {
-                table.hold_once(change);
-            }
-        }
+        let bytes = input_bytes(tables, read.into_iter());
+        tables.hold_once(input.changes.iter_mut().chain(&mut done.changes));
+        tables.make_room_for(bytes)?;
+        tables.hold_once(input.changes.iter_mut().chain(&mut done.changes));
         Ok(())
     }
 

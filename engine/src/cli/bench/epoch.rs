@@ -59,7 +59,7 @@ fn settings(options: &EpochBench, lake: &Path, copies: Option<&Path>, bank: u64)
     let cold_dir = copies.map(|dir| dir.display().to_string()).unwrap_or_default();
     let bytes_max = options.memory_mib.unwrap_or(0) << 20;
     let memory = Memory { bytes_max, cold_dir, process_bytes_max: 0 };
-    let memory = Memory { process_bytes_max: memory.resolved() + bank, ..memory };
+    let memory = Memory { process_bytes_max: memory.resolved().saturating_add(bank), ..memory };
     // What waits is the epoch in hand.
     let waiting = epoch::options::Options::default().bytes_max as u64;
     Settings {
