@@ -213,16 +213,16 @@
 //! (they keep rows whose condition is null: random cases found it), a pool for every run (slices of one
 //! file were counted as many files, and runs that fitted were made twice).
 //!
-//! One million rows of the bank within 512 MiB for the process (4.3 million stored rows; 373 of 384 MiB of
-//! tables in memory, 201 on disk), a release build: built in 3.5 s, epochs of 1,000 changes p50 50 ms, and 76 with
-//! everything in memory in the run after it. Resident memory without the bench's own bank: 0.93 GiB at the
-//! end, 1.13 at most, with an allocator that gave back what is free after ten seconds. It does after one
-//! since, which cost the drain nothing to be seen side by side: 0.52 GiB of memory that can't be dropped
-//! at the end, 1.03 at most while all is built, and 0.36 of mapped files beside it. At once
-//! (`dirty_decay_ms:0`) would be less, and epochs of 104 ms instead of 63. The peak is over the bound.
-//!
-//! Within 64 MiB for the whole process (46 of 48 MiB of tables in memory, 33 on disk) the same epochs at
-//! 100,000 rows took 141 ms, 131 with everything in memory, side by side in the development profile.
+//! One million rows of the bank within 512 MiB for the process (4.3 million stored rows), the development
+//! profile, memory that can't be dropped, the bench's own bank not counted: 0.40 GiB between epochs, 0.56 at
+//! most while all is built, 0.7 for half a second at a start without local copies; 0.42 of mapped files
+//! beside it. It had been 1.03 at most: tables kept their whole part beside the work, changes held rows that
+//! their tables had moved to disk, and images were held to the end. Now tables give way before models are
+//! made anew, by what the allocator has in use, and free pages go back after 300 ms. At ten million rows
+//! nothing moves to disk, and 6.2 GiB are held at most (of 12; 7.1 before). Tried and not kept: arenas by
+//! core (0.02 GiB less), `dirty_decay_ms:0` (epochs of 104 ms instead of 63), and inlining between crates:
+//! 22 minutes of linking for a rebuild of 2.15 x of DuckDB's 32.9 s in a slow hour, 2.05 x without in
+//! another. Tests run beside models since, which a rebuild does not feel: both cores are busy all through it.
 //!
 //! # Pushing to a warehouse
 //!
