@@ -28,17 +28,18 @@
 //! 6. [`transform`] brings every model up to date, in graph order: staging, snapshots and marts are
 //!    one station. Each follows the changes of what it reads (`freshet_sql::maintain`): the tables are
 //!    read by key, as they were before the epoch and as they are after it, since what an epoch adds
-//!    lies in files of its own (`lake::moment`). Models of one level run side by side
-//!    ([`cores`]); of those that are made anew and do not fit into memory, one at a time. A change that
-//!    reaches too much is recomputed. A snapshot folds the images, so that no version is lost between
-//!    two epochs. Each result is a `ChangeBatch`; the verdicts of data tests follow in the same way.
+//!    lies in files of its own (`lake::moment`). Models of one step, and the tests of what is up to date,
+//!    run side by side ([`cores`], `transform::steps`); of models that are made anew and do not fit into
+//!    memory, one at a time. A change that reaches too much is recomputed. A snapshot folds the images,
+//!    so that no version is lost between two epochs. Each result is a `ChangeBatch`; the verdicts of data
+//!    tests follow in the same way.
 //! 7. New files and vectors are uploaded: invisible, since no log names them.
 //! 8. [`checkpoint`] writes one object, `_freshet/epochs/N`, if it is absent: offsets, verdicts, and
 //!    the exact bytes of every table's next log entry. From here on the epoch is done. The entries
 //!    are put side by side; whatever a crash leaves out, the next start puts.
 //!    Small files are merged beside the epochs, on a thread that gives way to them (`lake::merge`,
 //!    `pipeline::compacting`), and put in between two; rows for which there is no room lie on the local
-//!    disk (`lake::room`, `lake::cold`).
+//!    disk (`lake::room`, `lake::hot`, `lake::cold`).
 //! 9. Beside the epochs a prover recomputes one model after the other over pinned tables and compares
 //!    (`transform::proof`, `pipeline::proving`); what differs holds pushes and is made anew.
 //! 10. [`publish`] folds the epoch's changes of marts into what waits for each target, and pushes it
