@@ -2,7 +2,8 @@
 //!
 //! Where there is no room the files that were not used for longest are moved to the local disk, the
 //! largest first, with their indexes. They read alike from there, slower where the kernel has dropped
-//! their pages, until a merge or a start takes them into memory again. It must never change what a table holds.
+//! their pages, until a merge or a start takes them into memory again. It must never change what a
+//! table holds.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -72,7 +73,8 @@ impl Tables {
         self.cool_to(&room, room.bytes_now(held, room.work_bytes(read)))
     }
 
-    /// As [`Self::make_room`], after an epoch made these changes, which hold none of the rows in memory then either.
+    /// As [`Self::make_room`], after an epoch made these changes, which hold none of the rows in memory
+    /// then either.
     pub fn make_room_once(&mut self, changes: &mut BTreeMap<String, ChangeBatch>) -> Result<()> {
         self.make_room()?;
         self.hold_once(changes);
