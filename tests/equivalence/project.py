@@ -56,13 +56,15 @@ def dbt(project: Path, database: Path, *arguments, manifest=None):
 class Compiled:
     """All models in graph order."""
 
-    def __init__(self, folder: Path) -> None:
-        project = copy_project(folder)
+    def __init__(self, folder: Path, edit=lambda project: None) -> None:
+        project = self.project = copy_project(folder)
+        edit(project)
         dbt(project, folder / "bank.duckdb", "compile")
         manifest = json.loads((project / "target" / "manifest.json").read_text())
         self.sources = {s["name"]: s["relation_name"] for s in manifest["sources"].values()}
         tests = [n for n in manifest["nodes"].values() if n["resource_type"] == "test"]
         self.tests: dict[str, str] = {test["name"]: test["compiled_code"] for test in tests}
+        shutil.rmtree(project / "target")
         left = {key: node for key, node in manifest["nodes"].items()
                 if node["resource_type"] in ("model", "snapshot")}
         self.nodes: list[Node] = []

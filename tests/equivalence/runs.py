@@ -56,11 +56,12 @@ class Runs:
                      "--lake", self.folder / f"demo-{seed}-lake", "--capture", path)
         return path
 
-    def replay(self, capture: Path, cut: Cut) -> Lake:
+    def replay(self, capture: Path, cut: Cut, models: Path = MODELS) -> Lake:
         """The capture through the whole line, cut and interleaved so."""
-        root = self.folder / f"{capture.stem}-{cut}"
+        other = "" if models == MODELS else f"-{models.parent.name}"
+        root = self.folder / f"{capture.stem}-{cut}{other}"
         if not root.exists():
-            options = ["--models", MODELS, "--transaction-topic", TRANSACTION_TOPIC,
+            options = ["--models", models, "--transaction-topic", TRANSACTION_TOPIC,
                        "--epoch-rows", cut.rows]
             if cut.seed is not None:
                 options += ["--cut-seed", cut.seed]

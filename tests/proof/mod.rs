@@ -66,6 +66,13 @@ async fn what_prove_finds_is_told_held_and_made_anew() {
     let count = |key: &str| found[key].as_u64().unwrap();
     assert!(count("too_many") > 0 && count("missing") > 0, "{told}");
     assert!(!found["ranges"].as_array().unwrap().is_empty(), "{told}");
+    // Every account but the one whose values all rows have now.
+    assert_eq!(found["key"], serde_json::json!(["account_id"]), "{told}");
+    let named = found["keys"].as_array().unwrap();
+    assert!(
+        !named.is_empty() && named.iter().all(|key| key.as_str().unwrap().parse::<u32>().is_ok())
+    );
+    assert!(count("keys_in_all") >= count("missing"), "{told}");
     let epoch = bank.last().epoch;
     let kept = folder.join(layout::proofs(MART, epoch));
     assert!(kept.join("stored.parquet").exists() && kept.join("recomputed.parquet").exists());

@@ -99,8 +99,12 @@ def broken_models(folder: Path, name: str, text: str) -> Path:
     ("marts/_m.yml", "version: 2\nmodels:\n  - name: m\n   description: x\n", ":4:4: ", "yaml"),
     ("marts/m.sql", "select random() as r from {{ ref('stg_customers') }}", ":1:8: ",
      "`random()` can't be used"),
+    ("marts/m.sql", "select 1 as r\nfrom {{ ref('stg_customers') }} tablesample (10)", ":2:9: ",
+     "a sample of a table can't be used"),
+    ("marts/m.sql", "select * from {{ ref('stg_customers') }} where load_timestamp > '2024-01-01'",
+     ":1:1: ", "`load_timestamp` is an audit column"),
     ("marts/m.sql", "select\n  frob(1) as r from {{ ref('stg_customers') }}", ":2:3: ", "frob"),
-], ids=["column", "ref", "cycle", "yaml", "random", "function"])
+], ids=["column", "ref", "cycle", "yaml", "random", "sample", "audit", "function"])
 def test_bad_model(program, capture, tmp_path, name, text, place, words):
     """file:line:column, before anything is read: no epoch comes of it."""
     models, lake = broken_models(tmp_path / "models", name, text), tmp_path / "lake"

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use freshet_sql::maintain::place::place;
-use freshet_sql::maintain::{Construct, Cost, Explained};
+use freshet_sql::maintain::{Construct, Cost, Explained, InputMode};
 use freshet_sql::project::Project;
 use serde_json::json;
 
@@ -122,14 +122,14 @@ fn earlier(text: &[u8]) -> Option<BTreeMap<String, Cost>> {
 fn told<'p>(project: &Project, model: &'p PlannedModel, before: Option<Cost>) -> Told<'p> {
     let explained = model.maintained.explain();
     let written = project.models.iter().find(|m| m.name == model.name);
-    let at = |obstacle: Construct| {
-        let written = written?;
-        Some(match place(&written.sql, obstacle) {
+    let at = |input: &InputMode| {
+        let (written, obstacle) = (written?, input.obstacle?);
+        Some(match place(&written.sql, obstacle, &input.obstacle_key) {
             Some((line, column)) => written.locate(line, column).to_string(),
             None => written.location.to_string(),
         })
     };
-    let places = explained.inputs.iter().map(|i| i.obstacle.and_then(at)).collect();
+    let places = explained.inputs.iter().map(at).collect();
     Told { model, explained, places, before }
 }
 
@@ -182,13 +182,15 @@ impl Told<'_> {
             .explained
             .inputs
             .iter()
-            .map(|i| {
+            .zip(&self.places)
+            .map(|(i, at)| {
                 json!({
                     "relation": i.relation,
                     "cost": i.cost,
                     "keys": i.keys,
                     "obstacle": i.obstacle.map(Construct::name),
                     "help": i.obstacle.map(Construct::help),
+                    "at": at,
                 })
             })
             .collect();

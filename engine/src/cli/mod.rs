@@ -14,6 +14,7 @@ pub mod generate;
 pub mod line;
 pub mod outside;
 mod prove;
+mod prove_print;
 pub mod publish;
 mod publish_print;
 pub mod query;

@@ -15,6 +15,7 @@ use serde_json::json;
 
 use super::args::Prove;
 use super::explain::{project_of, unknown};
+use super::prove_print::Told;
 use super::{line, unprintable};
 use crate::checkpoint::decision::Decision;
 use crate::checkpoint::recover;
@@ -25,21 +26,13 @@ use crate::error::{Error, Result};
 use crate::lake::append::AppendTable;
 use crate::lake::store::Store;
 use crate::lake::table::{Table, TableSpec};
-use crate::lake::{layout, load, ranges::RANGES, raw, tables::Tables};
+use crate::lake::{layout, load, raw, tables::Tables};
 use crate::pipeline::catalog::{Catalog, SourceTable};
 use crate::pipeline::load::take_imports;
 use crate::pipeline::proving;
 use crate::pipeline::rebuild::{numbered, replay};
 use crate::transform::plan::{Planned, PlannedModel};
-use crate::transform::proof::{self, Proof};
-
-/// What one proof came to.
-struct Told {
-    layer: String,
-    proof: Proof,
-    seconds: f64,
-    ranges: Vec<usize>,
-}
+use crate::transform::proof;
 
 /// Proves and prints.
 pub async fn run(options: &Prove, config: impl Fn() -> Result<Config>) -> Result<ExitCode> {
@@ -114,7 +107,7 @@ impl Prover {
                 let Some(images) = self.images(source).await? else { continue };
                 let fresh = [images.0.change.added];
                 let proof = proof::proof(&source.relation, self.decision.epoch, &table, &fresh)?;
-                told.push(done("source", proof, &table, started)?);
+                told.push(Told::new("source", proof, &table, started)?);
             }
         }
         for model in &self.planned.models {
@@ -154,22 +147,24 @@ impl Prover {
         };
         let own = tables.models.get(&model.name);
         let own = own.ok_or_else(|| Error::bug("a table that was just read"))?;
-        Ok(Some(done(&model.layer, proof, own, started)?))
+        Ok(Some(Told::new(&model.layer, proof, own, started)?))
     }
 
     async fn inputs(&self, model: &PlannedModel, tables: &mut Tables) -> Result<()> {
         for name in model.inputs.iter().map(|i| i.name()) {
             if let Some(above) = self.planned.models.iter().find(|m| m.name == name) {
-                if let Some(table) = self.table(&above.spec).await? {
-                    tables.models.insert(name.to_owned(), table);
-                }
+                tables.models.insert(name.to_owned(), self.input(&above.spec).await?);
             } else if let Some((_, source)) = self.catalog.iter().find(|(_, s)| s.relation == name)
-                && let Some(table) = self.table(&source.spec()).await?
             {
-                tables.source.insert(name.to_owned(), table);
+                tables.source.insert(name.to_owned(), self.input(&source.spec()).await?);
             }
         }
         Ok(())
+    }
+
+    /// What no epoch wrote yet has no rows.
+    async fn input(&self, spec: &TableSpec) -> Result<Table> {
+        Ok(self.table(spec).await?.unwrap_or_else(|| Table::fresh(spec.clone())))
     }
 
     async fn table(&self, spec: &TableSpec) -> Result<Option<Table>> {
@@ -202,48 +197,5 @@ impl Prover {
         let why = format!("epoch {}: {}", told.proof.epoch, told.summary());
         proving::keep(&self.store, &told.proof, &why).await?;
         self.store.put(&layout::repair(&told.proof.name), Bytes::from(why)).await
-    }
-}
-
-fn done(layer: &str, proof: Proof, table: &Table, started: Instant) -> Result<Told> {
-    let ranges = proof.ranges(table.hasher())?;
-    let seconds = started.elapsed().as_secs_f64();
-    Ok(Told { layer: layer.to_owned(), proof, seconds, ranges })
-}
-
-impl Told {
-    fn summary(&self) -> String {
-        format!("{}, in {} of {RANGES} ranges of its key", self.proof.summary(), self.ranges.len())
-    }
-
-    fn text(&self) -> String {
-        let name = format!("{}.{}", self.layer, self.proof.name);
-        if self.proof.holds() {
-            return format!(
-                "{name:<40} {:>12} rows  proved at epoch {} in {:.2} s\n",
-                self.proof.rows, self.proof.epoch, self.seconds
-            );
-        }
-        format!(
-            "{name:<40} {:>12} rows  DIFFERS\n  {}\n  both versions: {}; pushes are held; it is \
-             made anew by the service with one of its next epochs\n",
-            self.proof.rows,
-            self.summary(),
-            layout::proofs(&self.proof.name, self.proof.epoch)
-        )
-    }
-
-    fn as_json(&self, decision: &Decision) -> serde_json::Value {
-        json!({
-            "layer": self.layer,
-            "name": self.proof.name,
-            "epoch": decision.epoch,
-            "rows": self.proof.rows,
-            "proved": self.proof.holds(),
-            "too_many": self.proof.difference.removed.num_rows(),
-            "missing": self.proof.difference.added.num_rows(),
-            "ranges": self.ranges,
-            "seconds": self.seconds,
-        })
     }
 }

@@ -62,15 +62,15 @@ impl Tables {
     /// Moves rows to disk until what is left fits into the tables' part.
     pub fn make_room(&mut self) -> Result<()> {
         let Some(room) = self.room.clone() else { return Ok(()) };
-        self.cool_to(&room, room.bytes_max)
+        self.cool_to(&room, self.room_taken(&room), room.bytes_max)
     }
 
     /// The same before full runs that read so many bytes: into what the process has for tables beside them.
     /// What merges and proofs still hold of rows that go is counted as theirs.
     pub fn make_room_for(&mut self, read: usize) -> Result<()> {
         let Some(room) = self.room.clone() else { return Ok(()) };
-        let held = self.hot_bytes() + room.beside.load(Ordering::Relaxed);
-        self.cool_to(&room, room.bytes_now(held, room.work_bytes(read)))
+        let held = self.room_taken(&room);
+        self.cool_to(&room, held, room.bytes_now(held, room.work_bytes(read)))
     }
 
     /// As [`Self::make_room`], after an epoch made these changes, which hold none of the rows in memory
@@ -93,8 +93,13 @@ impl Tables {
         }
     }
 
-    fn cool_to(&mut self, room: &Room, bytes_max: usize) -> Result<()> {
-        let mut hot = self.hot_bytes() + room.beside.load(Ordering::Relaxed);
+    /// What counts against the tables' part: their rows in memory, and what queries remember.
+    fn room_taken(&self, room: &Room) -> usize {
+        self.hot_bytes() + room.beside.load(Ordering::Relaxed)
+    }
+
+    /// Moves rows to disk until of so many hot bytes no more are left than this.
+    fn cool_to(&mut self, room: &Room, mut hot: usize, bytes_max: usize) -> Result<()> {
         if hot <= bytes_max {
             return Ok(());
         }

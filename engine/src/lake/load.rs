@@ -5,8 +5,9 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::SchemaRef;
 use deltalake::DeltaTableBuilder;
+use freshet_sql::plan::types::storable;
 use roaring::RoaringBitmap;
 use url::Url;
 
@@ -80,6 +81,7 @@ pub async fn by_delta(store: &Store, table: &str, version: Option<u64>) -> Resul
         });
     }
     files.sort_by(|a, b| a.path.cmp(&b.path));
+    // delta-rs may answer in views or other units than files are written in.
     let schema = storable(&state.snapshot().arrow_schema());
     Ok(Loaded { id: state.metadata().id().to_owned(), version: state.version(), schema, files })
 }
@@ -203,24 +205,6 @@ async fn decoded(store: &Store, spec: &TableSpec, file: &str) -> Result<LiveFile
         return Err(Error::corrupt("a file over 2^32 rows"));
     }
     Ok(LiveFile::new(file.to_owned(), rows, DataChange::Rows))
-}
-
-/// delta-rs may answer in views or other units than files are written in.
-pub(super) fn storable(schema: &Schema) -> SchemaRef {
-    let fields = schema.fields().iter().map(|field| {
-        let kind = match field.data_type() {
-            DataType::Utf8View | DataType::LargeUtf8 => DataType::Utf8,
-            DataType::BinaryView | DataType::LargeBinary => DataType::Binary,
-            DataType::Dictionary(_, value) => value.as_ref().clone(),
-            DataType::Timestamp(_, None) => DataType::Timestamp(TimeUnit::Microsecond, None),
-            DataType::Timestamp(_, Some(_)) => {
-                DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
-            }
-            other => other.clone(),
-        };
-        Field::new(field.name(), kind, true)
-    });
-    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 pub(super) fn failure(table: &str, error: deltalake::DeltaTableError) -> Error {

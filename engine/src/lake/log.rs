@@ -12,13 +12,14 @@ use arrow::datatypes::{Int32Type, Int64Type, Schema};
 use bytes::Bytes;
 use deltalake::kernel::engine::arrow_conversion::TryIntoArrow;
 use deltalake::kernel::{DeletionVectorDescriptor, StructType};
+use freshet_sql::plan::types::storable;
 use futures::{StreamExt, TryStreamExt, stream};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::Deserialize;
 
 use super::commit::FileEntry;
 use super::layout;
-use super::load::{Loaded, storable};
+use super::load::Loaded;
 use super::parquet::only;
 use super::store::Store;
 use crate::error::Result;

@@ -52,8 +52,8 @@ impl TableSpec {
         self
     }
 
-    /// The columns in whose order merged files lie.
-    pub(super) fn cluster(&self) -> Vec<usize> {
+    /// The columns in whose order merged files lie: those that its rows are known by.
+    pub fn cluster(&self) -> Vec<usize> {
         if !self.order.is_empty() {
             return self.order.clone();
         }
@@ -107,6 +107,11 @@ impl Table {
     /// Relative to the lake.
     pub fn path(&self) -> &str {
         &self.spec.path
+    }
+
+    /// What it is to hold.
+    pub const fn spec(&self) -> &TableSpec {
+        &self.spec
     }
 
     /// Its columns.

@@ -24,6 +24,7 @@ use freshet_sql::project::snapshot::SnapshotConfig;
 use freshet_sql::project::{Project, model::Node};
 
 use super::columns::{reject_duplicates, snapshot_spec};
+use super::steps::{Step, steps};
 use crate::error::{Error, Result};
 use crate::lake::layout;
 use crate::lake::table::TableSpec;
@@ -144,6 +145,8 @@ pub struct Planned {
     pub models: Vec<PlannedModel>,
     /// In the project's order.
     pub tests: Vec<PlannedTest>,
+    /// What is due at once of both.
+    pub(super) steps: Vec<Step>,
 }
 
 impl Planned {
@@ -222,7 +225,8 @@ impl Planned {
         for test in &project.tests {
             tests.push(plan_test(&session, test).await?);
         }
-        Ok(Self { session, sources: planned, models, tests })
+        let steps = steps(&models, &tests);
+        Ok(Self { session, sources: planned, models, tests, steps })
     }
 }
 

@@ -2,12 +2,16 @@
 //!
 //! It shares nothing with maintenance but the model's SQL: the query runs over whole tables. Where the
 //! order of rows would decide (sums of floats, first values), operators run one by one over whole inputs in
-//! a canonical order, as the recompute of such a model does. What differs is kept beside the lake, both
-//! versions of it; logs and status say how much and in which ranges of the key, never a value.
+//! a canonical order, as the recompute of such a model does: there it shares the operators, and only the way
+//! to their rows is another. What differs is kept beside the lake, both versions of it; logs and status say
+//! how much and in which ranges of the key, never a value. Keys are for whoever asks at a terminal.
+
+use std::collections::BTreeSet;
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use freshet_sql::change::ChangeBatch;
+use freshet_sql::digest::row_texts;
 use freshet_sql::maintain::recompute::difference;
 use freshet_sql::plan::Session;
 use freshet_sql::rows::RowHasher;
@@ -18,6 +22,7 @@ use super::view::{Changes, View};
 use crate::error::{Error, Result};
 use crate::lake::layout;
 use crate::lake::parquet::{Effort, encode};
+use crate::lake::ranges::Ranges;
 use crate::lake::ranges::range_of;
 use crate::lake::stage::Upload;
 use crate::lake::table::Table;
@@ -36,6 +41,8 @@ pub struct Proof {
     pub difference: ChangeBatch,
     /// Whether the rows are right and the digests that were kept of them are not.
     pub drifted: bool,
+    /// The ranges of the key's hash in which rows differ, or digests where only they do.
+    pub ranges: Vec<usize>,
 }
 
 impl Proof {
@@ -57,13 +64,13 @@ impl Proof {
         )
     }
 
-    /// The ranges of the key's hash in which rows differ.
-    pub fn ranges(&self, hasher: &RowHasher) -> Result<Vec<usize>> {
-        let mut ranges = std::collections::BTreeSet::new();
+    /// What these columns hold in rows that differ: for whoever asks for it, and for no log.
+    pub fn keys(&self, columns: &[usize]) -> Result<BTreeSet<String>> {
+        let mut keys = BTreeSet::new();
         for rows in [&self.difference.removed, &self.difference.added] {
-            ranges.extend(hasher.hashes(rows)?.into_iter().map(range_of));
+            keys.extend(row_texts(rows, columns)?);
         }
-        Ok(ranges.into_iter().collect())
+        Ok(keys)
     }
 
     /// Both versions of what differs, as files of the lake.
@@ -118,16 +125,31 @@ pub async fn history(
 /// Rows against a table.
 pub fn proof(name: &str, epoch: u64, table: &Table, fresh: &[RecordBatch]) -> Result<Proof> {
     let rows = table.rows() as u64;
+    let name = name.to_owned();
     if table.equals(fresh)? {
-        let difference = ChangeBatch::empty(table.schema());
-        return Ok(Proof { name: name.to_owned(), epoch, rows, difference, drifted: false });
+        let (difference, ranges) = (ChangeBatch::empty(table.schema()), Vec::new());
+        return Ok(Proof { name, epoch, rows, difference, drifted: false, ranges });
     }
     let mut found = table.pinned();
     found.reindex()?;
     let fresh = concat_batches(&table.schema(), fresh)?;
+    let counted = Ranges::of(std::slice::from_ref(&fresh), table.hasher(), &table.spec().digest)?;
     let difference = difference(&found, vec![fresh], &table.schema(), table.hasher())?;
     let drifted = difference.is_empty();
-    Ok(Proof { name: name.to_owned(), epoch, rows, difference, drifted })
+    let ranges = if drifted {
+        table.ranges().differing(&counted)
+    } else {
+        within(&difference, table.hasher())?
+    };
+    Ok(Proof { name, epoch, rows, difference, drifted, ranges })
+}
+
+fn within(difference: &ChangeBatch, hasher: &RowHasher) -> Result<Vec<usize>> {
+    let mut ranges = BTreeSet::new();
+    for rows in [&difference.removed, &difference.added] {
+        ranges.extend(hasher.hashes(rows)?.into_iter().map(range_of));
+    }
+    Ok(ranges.into_iter().collect())
 }
 
 fn own<'t>(tables: &'t Tables, model: &PlannedModel) -> Result<&'t Table> {

@@ -1,6 +1,6 @@
 //! Running a planned project over one epoch.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use arrow::array::RecordBatch;
@@ -13,7 +13,7 @@ use super::follow::{self, Followed};
 use super::history::SourceImages;
 use super::plan::{Planned, PlannedModel};
 use super::report::{Mode, ModelReport, TestReport};
-use super::steps::{Done, Job, Step};
+use super::steps::{Done, Job};
 use super::tests::Verdicts;
 use super::view::{Changes, View};
 use crate::cores;
@@ -86,19 +86,19 @@ impl Planned {
         }
         let verdicts = Verdicts::new(std::mem::take(&mut input.verdicts));
         let mut done = Done::default();
-        let mut steps = VecDeque::from(self.steps());
-        while let Some(Step { models, tests }) = steps.pop_front() {
+        for (at, step) in self.steps.iter().enumerate() {
             // Of those that are made anew and do not fit one is made at a time, and goes to disk before
             // the next. (Of one that is recomputed since too much changed nobody knows before.)
-            let is_large = |at: &usize| self.is_large(&self.models[*at], tables, input);
-            let (large, others): (Vec<_>, Vec<_>) = models.into_iter().partition(is_large);
+            let is_large = |at: &&usize| self.is_large(&self.models[**at], tables, input);
+            let (large, others): (Vec<&usize>, Vec<&usize>) =
+                step.models.iter().partition(is_large);
             for at in large {
-                self.side_by_side(vec![Job::Model(at)], tables, input, &verdicts, &mut done)?;
+                self.side_by_side(vec![Job::Model(*at)], tables, input, &verdicts, &mut done)?;
             }
-            let others = others.into_iter().map(Job::Model);
-            let jobs = others.chain(tests.into_iter().map(Job::Test)).collect();
+            let others = others.into_iter().map(|at| Job::Model(*at));
+            let jobs = others.chain(step.tests.iter().map(|at| Job::Test(*at))).collect();
             self.side_by_side(jobs, tables, input, &verdicts, &mut done)?;
-            let later = || steps.iter().flat_map(|step| &step.models);
+            let later = || self.steps[at + 1..].iter().flat_map(|step| &step.models);
             input.history.retain(|source, _| later().any(|at| self.models[*at].folds(source)));
         }
         Ok(done.output())

@@ -10,7 +10,7 @@ use std::time::Instant;
 use freshet_sql::change::ChangeBatch;
 use freshet_sql::project::model::Node;
 
-use super::plan::Planned;
+use super::plan::{Planned, PlannedModel, PlannedTest};
 use super::report::{ModelReport, TestReport};
 use super::run::{Input, Output, input_bytes, input_rows, micros, stored};
 use super::tests::Verdicts;
@@ -60,21 +60,6 @@ impl Done {
 }
 
 impl Planned {
-    /// Models and tests by step: each reads only models of steps before its own.
-    pub(super) fn steps(&self) -> Vec<Step> {
-        let mut step_of: BTreeMap<&str, usize> = BTreeMap::new();
-        let mut steps: Vec<Step> = Vec::new();
-        for (at, model) in self.models.iter().enumerate() {
-            let step = after(&step_of, &model.inputs);
-            step_of.insert(&model.name, step);
-            of(&mut steps, step).models.push(at);
-        }
-        for (at, test) in self.tests.iter().enumerate() {
-            of(&mut steps, after(&step_of, &test.inputs)).tests.push(at);
-        }
-        steps
-    }
-
     /// What a job reads, where it is known before that it reads all of it.
     fn read_whole(&self, job: Job, input: &Input, verdicts: &Verdicts) -> Option<&[Node]> {
         match job {
@@ -103,9 +88,7 @@ impl Planned {
         if read.is_empty() {
             return Ok(());
         }
-        let bytes = input_bytes(tables, read.into_iter());
-        tables.hold_once(input.changes.iter_mut().chain(&mut done.changes));
-        tables.make_room_for(bytes)?;
+        tables.make_room_for(input_bytes(tables, read.into_iter()))?;
         tables.hold_once(input.changes.iter_mut().chain(&mut done.changes));
         Ok(())
     }
@@ -145,18 +128,17 @@ impl Planned {
         }
         done.tests.extend(told);
         let applied = self.apply(tables, made, input.epoch)?;
-        if applied.iter().any(|(_, change, _)| change.added.num_rows() >= LARGE_ROWS) {
-            tables.make_room()?;
-        }
-        for (at, mut change, mut report) in applied {
+        let is_large = applied.iter().any(|(_, change, _)| change.added.num_rows() >= LARGE_ROWS);
+        for (at, change, mut report) in applied {
             let model = &self.models[at];
-            let table = stored(tables, model)?;
-            report.rows = table.rows() as u64;
+            report.rows = stored(tables, model)?.rows() as u64;
             if !change.is_empty() {
-                table.hold_once(&mut change);
                 done.changes.insert(model.name.clone(), change);
             }
             done.models.push((at, report));
+        }
+        if is_large {
+            tables.make_room_once(&mut done.changes)?;
         }
         Ok(())
     }
@@ -179,6 +161,21 @@ impl Planned {
             Ok((at, change, report))
         })
     }
+}
+
+/// Models and tests by step: each reads only models of steps before its own.
+pub(super) fn steps(models: &[PlannedModel], tests: &[PlannedTest]) -> Vec<Step> {
+    let mut step_of: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut steps: Vec<Step> = Vec::new();
+    for (at, model) in models.iter().enumerate() {
+        let step = after(&step_of, &model.inputs);
+        step_of.insert(&model.name, step);
+        of(&mut steps, step).models.push(at);
+    }
+    for (at, test) in tests.iter().enumerate() {
+        of(&mut steps, after(&step_of, &test.inputs)).tests.push(at);
+    }
+    steps
 }
 
 fn of(steps: &mut Vec<Step>, step: usize) -> &mut Step {

@@ -10,6 +10,7 @@
 //! `YYYY-MM-DD HH:MM:SS.ffffff` in UTC; binary is lower-case hex; floats are their shortest form
 //! that reads back to the same value.
 
+mod plain;
 mod side_by_side;
 mod text;
 

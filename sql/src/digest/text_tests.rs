@@ -24,6 +24,41 @@ fn times_are_written_as_the_formatter_does() {
 }
 
 #[test]
+fn dates_and_booleans_are_written_as_the_formatter_does() {
+    let options = FormatOptions::new();
+    let years = (-719_162..2_932_897).step_by(37).chain([-719_163, 2_932_896, 2_932_897, i32::MAX]);
+    let days = Date32Array::from(years.chain([i32::MIN]).collect::<Vec<_>>());
+    let formatter = ArrayFormatter::try_new(&days, &options).unwrap();
+    let batch = RecordBatch::try_from_iter([("c", Arc::new(days.clone()) as ArrayRef)]).unwrap();
+    let texts = crate::digest::row_texts(&batch, &[0]).unwrap();
+    for (row, text) in texts.iter().enumerate() {
+        assert_eq!(*text, formatter.value(row).to_string(), "{}", days.value(row));
+    }
+    let bits: ArrayRef = Arc::new(BooleanArray::from(vec![Some(true), Some(false), None]));
+    assert_eq!([0, 1, 2].map(|row| text_of(bits.clone(), row)), ["true", "false", NULL]);
+}
+
+#[test]
+fn what_is_escaped_is_found_in_any_slice() {
+    let texts = ["a|b", "plain", "back\\slash", "", "last"];
+    let column: ArrayRef = Arc::new(StringArray::from(texts.to_vec()));
+    for first in 0..texts.len() {
+        for count in 1..=texts.len() - first {
+            let slice = column.slice(first, count);
+            assert_eq!(
+                any_escaped(slice.as_string()),
+                texts[first..first + count].iter().any(|text| text.contains(['|', '\\'])),
+            );
+            for row in 0..count {
+                let wanted = texts[first + row].replace('\\', "\\\\").replace('|', "\\|");
+                assert_eq!(text_of(slice.clone(), row), wanted);
+            }
+        }
+    }
+    assert!(!any_escaped(&StringArray::from(Vec::<&str>::new())));
+}
+
+#[test]
 fn numbers_are_written_as_the_formatter_does() {
     let most = 10_i128.pow(38) - 1;
     let near = (0..38).flat_map(|n| [-1, 0, 1].map(|off| 10_i128.pow(n) + off));

@@ -3,11 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{JoinType, NullEquality};
 use datafusion::logical_expr::{
-    Aggregate, Distinct, Expr, Filter, Join, LogicalPlan, LogicalPlanBuilder, TableScan, Unnest,
-    Window,
+    Aggregate, Distinct, Expr, Filter, Join, LogicalPlan, TableScan, Unnest, Window,
 };
 
 use super::access::{Finder, common_partition};
@@ -15,6 +13,7 @@ use super::beside;
 use super::canonical;
 use super::interval::{self, Near};
 use super::keys::{KeyExprs, physical};
+use super::leaves;
 use super::near::RangeKey;
 use super::node::{Access, AggregateOp, JoinInput, JoinOp, Node, Op, Side, WindowOp};
 use super::obstacle::Construct;
@@ -24,6 +23,7 @@ use super::rewrite;
 use super::timed::{self, Bound, TimedOp};
 use super::totals::Totals;
 use crate::error::Result;
+use crate::lineage::reads_time_anywhere;
 use crate::plan::Session;
 use crate::plan::clock::reads_time;
 
@@ -62,11 +62,15 @@ impl<'a> Compiler<'a> {
         if let Some(without) = rewrite::rows_without_partner(plan)? {
             return Box::pin(self.node(&without)).await;
         }
-        let mut inputs = Vec::new();
-        for input in plan.inputs() {
-            inputs.push(Box::pin(self.node(input)).await?);
-        }
-        let op = self.op(plan, &inputs).await?;
+        let op = if let Some(why) = leaves::alone(plan) {
+            self.over_relations(plan, why).await?
+        } else {
+            let mut inputs = Vec::new();
+            for input in plan.inputs() {
+                inputs.push(Box::pin(self.node(input)).await?);
+            }
+            self.op(plan, &inputs).await?
+        };
         let node = self.nodes.len();
         self.nodes.push(Node {
             schema: plan.schema().clone(),
@@ -81,14 +85,10 @@ impl<'a> Compiler<'a> {
 
     async fn op(&self, plan: &LogicalPlan, inputs: &[usize]) -> Result<Op> {
         let state = self.session.state();
-        if plan.expressions().iter().any(has_subquery) {
-            return self.whole(plan, inputs, Construct::CrossJoin).await;
-        }
         match plan {
-            LogicalPlan::TableScan(scan) if scan.fetch.is_none() && scan.filters.is_empty() => {
-                scan_op(scan)
-            }
-            LogicalPlan::Values(_) | LogicalPlan::EmptyRelation(_) => {
+            LogicalPlan::TableScan(scan) if leaves::is_relation(scan) => scan_op(scan),
+            // A table function's rows are those of its literals.
+            LogicalPlan::TableScan(_) | LogicalPlan::Values(_) | LogicalPlan::EmptyRelation(_) => {
                 Ok(Op::Constant(Operator::new(self.session, plan).await?))
             }
             LogicalPlan::Filter(filter) => {
@@ -121,20 +121,28 @@ impl<'a> Compiler<'a> {
             LogicalPlan::Limit(_) | LogicalPlan::Sort(_) => {
                 self.whole(plan, inputs, Construct::Limit).await
             }
-            LogicalPlan::RecursiveQuery(_) => self.whole(plan, inputs, Construct::Recursion).await,
             _ => self.whole(plan, inputs, Construct::Other).await,
         }
     }
 
     async fn whole(&self, plan: &LogicalPlan, inputs: &[usize], why: Construct) -> Result<Op> {
-        // Only what is computed node by node runs it: a recursive query never is.
-        let runs = if why == Construct::Recursion {
-            LogicalPlanBuilder::empty(false).build()?
-        } else {
-            plan.clone()
-        };
-        let operator = Operator::new(self.session, &runs).await?;
+        let operator = Operator::new(self.session, plan).await?;
         Ok(Op::Whole { inputs: inputs.to_vec(), operator, why })
+    }
+
+    /// What has no nodes within: over the relations that it reads anywhere.
+    async fn over_relations(&mut self, plan: &LogicalPlan, why: Construct) -> Result<Op> {
+        let scans = leaves::scans(plan)?;
+        let mut inputs = Vec::new();
+        for scan in &scans {
+            inputs.push(Box::pin(self.node(scan)).await?);
+        }
+        let operator = Operator::over(self.session, plan, &scans).await?;
+        let why = if reads_time_anywhere(plan) { Construct::Time } else { why };
+        Ok(match (inputs.is_empty(), why) {
+            (true, Construct::Recursion) => Op::Constant(operator),
+            _ => Op::Whole { inputs, operator, why },
+        })
     }
 
     /// A filter on the epoch's time: by its bounds, where each is found by an order over a relation.
@@ -290,23 +298,13 @@ fn scan_op(scan: &TableScan) -> Result<Op> {
     Ok(Op::Scan { relation, columns, whole: Arc::new(whole) })
 }
 
-fn has_subquery(expr: &Expr) -> bool {
-    expr.exists(|e| {
-        Ok(matches!(
-            e,
-            Expr::ScalarSubquery(_)
-                | Expr::Exists(_)
-                | Expr::InSubquery(_)
-                | Expr::SetComparison(_)
-        ))
-    })
-    .unwrap_or(true)
-}
-
 /// A node in a word or two.
 fn label(plan: &LogicalPlan) -> String {
     match plan {
-        LogicalPlan::TableScan(scan) => format!("scan {}", scan.table_name.table()),
+        LogicalPlan::TableScan(scan) if leaves::is_relation(scan) => {
+            format!("scan {}", scan.table_name.table())
+        }
+        LogicalPlan::TableScan(scan) => format!("rows of {}", scan.table_name.table()),
         LogicalPlan::Projection(_) => "project".to_owned(),
         LogicalPlan::Filter(_) => "filter".to_owned(),
         LogicalPlan::SubqueryAlias(alias) => format!("as {}", alias.alias),
@@ -321,6 +319,7 @@ fn label(plan: &LogicalPlan) -> String {
         }
         LogicalPlan::Union(_) => "union all".to_owned(),
         LogicalPlan::Values(_) | LogicalPlan::EmptyRelation(_) => "constant rows".to_owned(),
+        LogicalPlan::RecursiveQuery(query) => format!("recursive {}", query.name),
         LogicalPlan::Distinct(_) => "distinct".to_owned(),
         LogicalPlan::Unnest(_) => "unnest".to_owned(),
         LogicalPlan::Limit(_) => "limit".to_owned(),

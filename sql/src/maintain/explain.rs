@@ -44,6 +44,8 @@ pub struct InputMode {
     pub keys: Vec<String>,
     /// Why it reaches every row, where it does.
     pub obstacle: Option<Construct>,
+    /// By what rows were to be found there.
+    pub obstacle_key: String,
 }
 
 /// A model's maintenance.
@@ -81,7 +83,10 @@ impl Maintained {
                         }
                     }
                     known.cost = known.cost.max(mode.cost);
-                    known.obstacle = known.obstacle.take().or(mode.obstacle);
+                    if known.obstacle.is_none() {
+                        known.obstacle = mode.obstacle;
+                        known.obstacle_key = mode.obstacle_key;
+                    }
                 }
                 None => {
                     inputs.insert(mode.relation.clone(), mode);
@@ -140,6 +145,7 @@ impl Reader<'_> {
                 cost: Cost::Rows,
                 keys: Vec::new(),
                 obstacle: None,
+                obstacle_key: String::new(),
             }];
         }
         let mut all = Vec::new();
@@ -195,11 +201,12 @@ impl Reader<'_> {
 
     fn reach(&self, cost: Cost, key: Option<String>, why: Option<Construct>, mode: &mut InputMode) {
         mode.cost = mode.cost.max(cost);
-        if let Some(key) = key.filter(|k| !k.is_empty() && !mode.keys.contains(k)) {
-            mode.keys.push(key);
-        }
         if mode.obstacle.is_none() {
             mode.obstacle = why;
+            mode.obstacle_key = key.clone().unwrap_or_default();
+        }
+        if let Some(key) = key.filter(|k| !k.is_empty() && !mode.keys.contains(k)) {
+            mode.keys.push(key);
         }
     }
 

@@ -111,7 +111,7 @@ impl Run<'_> {
         };
         let when = if mutated("fetch: before is after") { When::After } else { when };
         let when = if mutated("fetch: after is before") { When::Before } else { when };
-        let Some(stored) = self.relations.stored(relation) else { return Ok(Vec::new()) };
+        let stored = self.stored(relation)?;
         let rows = stored.with_keys(index, keys, columns, when, wanted)?;
         self.reached(rows.iter().map(RecordBatch::num_rows).sum())?;
         self.renamed(node, &rows)
@@ -124,7 +124,7 @@ impl Run<'_> {
                 let Op::Scan { relation, columns, .. } = &self.plan.nodes[*node].op else {
                     return Err(Stop::bug());
                 };
-                let Some(stored) = self.relations.stored(relation) else { return Ok(Vec::new()) };
+                let stored = self.stored(relation)?;
                 let rows = stored.with_ranges(index, ranges, columns, when)?;
                 self.reached(rows.iter().map(RecordBatch::num_rows).sum())?;
                 self.renamed(*node, &rows)

@@ -41,6 +41,7 @@ mod interval;
 mod joins;
 mod key_set;
 pub mod keys;
+mod leaves;
 pub mod make;
 pub mod near;
 mod node;

@@ -8,8 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::catalog::streaming::StreamingTable;
+use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema};
 use datafusion::datasource::provider_as_source;
+use datafusion::error::DataFusionError;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::physical_plan::execution_plan::reset_plan_states;
@@ -68,10 +70,39 @@ impl Operator {
         } else {
             node.with_new_exprs(node.expressions(), inputs)?
         };
+        Self::of(session, &plan, slots).await
+    }
+
+    /// The same with a slot in place of each of these scans, at any depth.
+    pub async fn over(
+        session: &Session,
+        node: &LogicalPlan,
+        scans: &[LogicalPlan],
+    ) -> Result<Self> {
+        let slot = |scan: &LogicalPlan| {
+            // What lies between keeps the columns that it was planned with, down to their nulls.
+            let fields = scan.schema().fields().iter().enumerate();
+            let fields = fields.map(|(i, f)| f.as_ref().clone().with_name(format!("c{i}")));
+            let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+            Arc::new(Slot { schema, rows: Mutex::default() })
+        };
+        let slots: Vec<Arc<Slot>> = scans.iter().map(slot).collect();
+        let plan = node.clone().transform_down_with_subqueries(|part| {
+            let Some(at) = scans.iter().position(|scan| *scan == part) else {
+                return Ok(Transformed::no(part));
+            };
+            let slot = scan_slot(&slots[at], part.schema())
+                .map_err(|error| DataFusionError::External(Box::new(error)))?;
+            Ok(Transformed::new(slot, true, TreeNodeRecursion::Jump))
+        })?;
+        Self::of(session, &plan.data, slots).await
+    }
+
+    async fn of(session: &Session, plan: &LogicalPlan, slots: Vec<Arc<Slot>>) -> Result<Self> {
         Ok(Self {
-            plan: session.physical(&plan).await?,
+            plan: session.physical(plan).await?,
             slots,
-            schema: nullable(node.schema()),
+            schema: nullable(plan.schema()),
             running: futures::lock::Mutex::new(()),
         })
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::delta::Delta;
 use super::node::Op;
-use super::stored::{Relations, When};
+use super::stored::{Relations, Stored, When};
 use super::totals::Parts;
 use super::{Nodes, mutated};
 use crate::error::Error;
@@ -72,6 +72,12 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl<'a> Run<'a> {
+    /// A relation's rows, which whoever runs this must have: a missing one would count as empty.
+    pub fn stored(&self, relation: &str) -> Result<&'a dyn Stored, Stop> {
+        let missing = || Error::Bug(format!("the relation \"{relation}\" is read and not given"));
+        self.relations.stored(relation).ok_or_else(|| missing().into())
+    }
+
     pub fn new(
         plan: &'a Nodes,
         session: &'a Session,

@@ -12,7 +12,7 @@ impl Run<'_> {
     pub async fn all(&self, node: usize, when: When) -> Fetched {
         match &self.plan.nodes[node].op {
             Op::Scan { relation, columns, .. } => {
-                let Some(stored) = self.relations.stored(relation) else { return Ok(Vec::new()) };
+                let stored = self.stored(relation)?;
                 let rows = stored.all(columns, when)?;
                 self.reached(rows.iter().map(RecordBatch::num_rows).sum())?;
                 self.renamed(node, &rows)

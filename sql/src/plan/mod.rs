@@ -166,8 +166,21 @@ impl Session {
 
     /// Plans SQL text: syntax, names and types are checked here.
     pub async fn plan(&self, sql: &str) -> std::result::Result<LogicalPlan, PlanFailure> {
-        let plan = self.context.state().create_logical_plan(sql).await?;
-        match plan {
+        let state = self.context.state();
+        let dialect = state.config_options().sql_parser.dialect;
+        let statement = state.sql_to_statement(sql, &dialect)?;
+        if let Some(at) = refuse::sampled(&statement) {
+            return Err(PlanFailure {
+                message: "a sample of a table can't be used in a model".to_owned(),
+                at: Some(at),
+                hint: Some(
+                    "it is another one at each run; take a part of the keys instead, as in \
+                     `where md5(id) < '1'`"
+                        .to_owned(),
+                ),
+            });
+        }
+        match state.statement_to_plan(statement).await? {
             LogicalPlan::Ddl(_)
             | LogicalPlan::Dml(_)
             | LogicalPlan::Copy(_)

@@ -7,20 +7,18 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef, TimeUnit};
 use datafusion::common::Column;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast};
 
 use crate::error::Result;
 
+/// What Delta and Parquet call what a list holds.
+const ELEMENT: &str = "element";
+
 /// The schema under which these columns are stored: all nullable, all storable.
 pub fn storable(schema: &Schema) -> SchemaRef {
-    let fields: Vec<Field> = schema
-        .fields()
-        .iter()
-        .map(|f| Field::new(f.name(), storable_type(f.data_type()), true))
-        .collect();
-    Arc::new(Schema::new(fields))
+    Arc::new(Schema::new(schema.fields().iter().map(storable_field).collect::<Fields>()))
 }
 
 fn storable_type(kind: &DataType) -> DataType {
@@ -45,8 +43,20 @@ fn storable_type(kind: &DataType) -> DataType {
         | DataType::Time64(_)
         | DataType::Interval(_)
         | DataType::Duration(_) => DataType::Utf8,
+        DataType::List(of)
+        | DataType::LargeList(of)
+        | DataType::ListView(of)
+        | DataType::LargeListView(of)
+        | DataType::FixedSizeList(of, _) => {
+            DataType::List(Arc::new(Field::new(ELEMENT, storable_type(of.data_type()), true)))
+        }
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(storable_field).collect()),
         other => other.clone(),
     }
+}
+
+fn storable_field(field: &FieldRef) -> FieldRef {
+    Arc::new(Field::new(field.name(), storable_type(field.data_type()), true))
 }
 
 /// The plan with each column cast to `schema`'s type where it differs.
@@ -89,4 +99,30 @@ pub fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
         .collect::<Result<Vec<ArrayRef>>>()?;
     let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     Ok(RecordBatch::try_new_with_options(schema.clone(), columns, &rows)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lists_hold_is_named_and_stored_as_delta_has_it() {
+        let of = |name: &str, kind: &DataType| Arc::new(Field::new(name, kind.clone(), false));
+        let text = of("item", &DataType::Utf8View);
+        let row = DataType::Struct(Fields::from(vec![of("n", &DataType::UInt8)]));
+        for (have, want) in [
+            (DataType::List(text.clone()), DataType::Utf8),
+            (DataType::LargeList(text.clone()), DataType::Utf8),
+            (DataType::FixedSizeList(text, 2), DataType::Utf8),
+            (
+                DataType::List(of("item", &row)),
+                DataType::Struct(Fields::from(vec![Field::new("n", DataType::Int16, true)])),
+            ),
+        ] {
+            let schema = storable(&Schema::new(vec![Field::new("c", have, false)]));
+            let wanted = DataType::List(Arc::new(Field::new("element", want, true)));
+            assert_eq!(schema.field(0), &Field::new("c", wanted, true));
+            assert_eq!(storable(&schema), schema, "storable is stored as it is");
+        }
+    }
 }

@@ -129,13 +129,14 @@ async fn one(options: &EpochBench, rows: usize, lake: &Path) -> Result<Measured>
     pipeline.keep_all().await;
     pipeline.close().await?;
     measured.copied_bytes = bytes_in(&copies).map_err(|e| not_removed(lake, e))?;
-    for (reopened, copies) in measured.reopened.iter_mut().zip([Some(copies.as_path()), None]) {
-        let since = Instant::now();
+    for (at, copies) in [Some(copies.as_path()), None].into_iter().enumerate() {
+        let (since, watch) = (Instant::now(), memory::Watch::begin());
         let settings = settings(options, lake, copies, bank);
         let mut pipeline = Pipeline::open(&project, settings).await?;
         let opened = since.elapsed();
         pipeline.step(&life.next_changes(options.changes)).await?;
-        *reopened = (opened.as_secs_f64(), (since.elapsed() - opened).as_secs_f64());
+        measured.reopened[at] = (opened.as_secs_f64(), (since.elapsed() - opened).as_secs_f64());
+        measured.reopened_peak_bytes[at] = held(watch.peak_bytes());
         pipeline.close().await?;
     }
     std::fs::remove_dir_all(copies).map_err(|e| not_removed(lake, e))?;

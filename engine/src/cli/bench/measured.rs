@@ -27,6 +27,8 @@ pub(super) struct Measured {
     pub(super) recomputed: Vec<String>,
     /// Opened again and the first epoch then, seconds: with local copies, and from the lake alone.
     pub(super) reopened: [(f64, f64); 2],
+    /// The most memory in that, bytes.
+    pub(super) reopened_peak_bytes: [Option<u64>; 2],
     /// Bytes of local copies.
     pub(super) copied_bytes: u64,
     pub(super) hot_bytes: Option<u64>,
@@ -106,6 +108,8 @@ impl Measured {
             "first_epoch_seconds": self.reopened[0].1,
             "reopen_from_lake_seconds": self.reopened[1].0,
             "first_epoch_from_lake_seconds": self.reopened[1].1,
+            "reopen_peak_bytes": self.reopened_peak_bytes[0],
+            "reopen_from_lake_peak_bytes": self.reopened_peak_bytes[1],
             "copied_bytes": self.copied_bytes,
             "bytes_a_stored_row": self.bytes_a_row(),
             "peak_bytes": self.peak_bytes,
@@ -140,13 +144,15 @@ impl Measured {
             self.ratio(first)
         );
         println!(
-            "  opened again in {:.1} s, first epoch then {:.1} s; without its {:.2} GiB of local copies in \
-             {:.1} s, {:.1} s",
+            "  opened again in {:.1} s, first epoch then {:.1} s, at most {:.2} GiB; without its {:.2} GiB \
+             of local copies in {:.1} s, {:.1} s, {:.2} GiB",
             self.reopened[0].0,
             self.reopened[0].1,
+            gib(self.reopened_peak_bytes[0]),
             gib(Some(self.copied_bytes)),
             self.reopened[1].0,
-            self.reopened[1].1
+            self.reopened[1].1,
+            gib(self.reopened_peak_bytes[1])
         );
         println!(
             "  memory {:.2} GiB, at most {:.2}, beside {:.2} of mapped files; {:.0} bytes a stored row",

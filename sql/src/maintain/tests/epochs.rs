@@ -20,6 +20,11 @@ pub const START_US: i64 = 1_704_067_200_000_000;
 /// Follows a query through epochs a day apart, each compared with its recompute; the last one's change
 /// as text, `-` and `+`.
 pub async fn last_change(sql: &str, epochs: &[&[Step<'_>]]) -> Vec<String> {
+    last_change_within(sql, epochs, u64::MAX).await
+}
+
+/// The same where a change may reach so many rows.
+pub async fn last_change_within(sql: &str, epochs: &[&[Step<'_>]], limit: u64) -> Vec<String> {
     let session = Session::new().unwrap();
     let mut world = World::default();
     let (columns, of_all) = (columns(), schema_of(&columns()));
@@ -50,7 +55,7 @@ pub async fn last_change(sql: &str, epochs: &[&[Step<'_>]]) -> Vec<String> {
             session.run_whole(&prepared, Way::default()).await.unwrap().0
         };
         let before_us = START_US + (epoch - 1) * DAY_US;
-        let outcome = maintained.change(&session, &world, &hasher, before_us, u64::MAX).await;
+        let outcome = maintained.change(&session, &world, &hasher, before_us, limit).await;
         told.clear();
         let change = match outcome.unwrap() {
             Outcome::Change(change, _) if epoch > 1 => change,

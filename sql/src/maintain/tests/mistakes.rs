@@ -12,14 +12,17 @@
 //! | operators at different progress give impossible rows | equivalence `test_every_epoch_is_the_bank_after_one_transaction` |
 //! | half of an update is delivered | tests/publish: every push is one transaction with its ledger |
 //! | the target's key is not the model's | tests/publish/rules.rs `a_key_may_be_absent_or_not_unique` |
-//! | an edited model leaves its old rows | recovery `test_bad_model_on_a_lake_that_runs`, script `11_new_column` |
+//! | an edited model leaves its old rows | recovery `test_an_edited_model_leaves_none_of_its_old_rows` |
+//! | a new column is not taken in | script `11_new_column` |
+//! | a placeholder of an array is not told from its values | envelope/rows_tests.rs |
+//! | a decimal or a time arrives in another encoding | envelope/types_tests.rs |
 //! | a fall to full recompute is silent | equivalence `test_only_a_mass_update_is_recomputed`, `test_explain` |
 //! | one row, or one key, reads the table | equivalence `test_a_small_change_reads_little` |
 //! | a table that nobody reads stays behind | equivalence `test_every_epoch_has_the_rows_of_a_recompute` |
 //! | many small files | lake/compact_tests.rs, `freshet bench lake` |
 //! | dbt's snapshots: restored deletes, keys twice | equivalence `test_dbt_snapshot`, script `03_deletes` |
 
-use super::epochs::{DAY_US, START_US, Step, last_change};
+use super::epochs::{DAY_US, START_US, Step, last_change, last_change_within};
 use super::rows::{Row, Value};
 
 /// `id`, `k`, `ts` and `x`; the others are null.
@@ -202,4 +205,77 @@ async fn a_frame_that_looks_the_other_way_is_not_cut_off() {
     let sql = "select id, count(*) over (partition by k order by ts range between interval '-1 days' \
                preceding and interval '2 days' following) as n from t";
     last!(sql, [[("t", &[], &[at(1, 0)])], [("t", &[], &[at(2, 1)])]], ["-1|0", "+1|1", "+2|0"]);
+}
+
+#[tokio::test]
+async fn rows_of_no_relation_do_not_vanish() {
+    let (one, two) = ([row(1, 7)], [row(2, 8)]);
+    let steps = "with recursive s as (select 1 as n union all select n + 1 from s where n < 3) ";
+    for other in ["s", "generate_series(1, 3) as s(n)"] {
+        let with = if other == "s" { steps } else { "" };
+        let sql = format!("{with}select t.id, s.n from t cross join {other}");
+        last!(&sql, [[("t", &[], &one)], [("t", &[], &two)]], ["+2|1", "+2|2", "+2|3"]);
+        last!(&sql, [[("t", &[], &one)], [("t", &one, &[])]], ["-1|1", "-1|2", "-1|3"]);
+        // What is recomputed node by node, since the order of rows may decide, has them too.
+        let sql = format!(
+            "{with}select id, n, row_number() over (partition by id order by n) as r from t \
+             cross join {other}"
+        );
+        last!(&sql, [[("t", &[], &one)], [("t", &[], &two)]], ["+2|1|1", "+2|2|2", "+2|3|3"]);
+    }
+}
+
+#[tokio::test]
+async fn a_recursion_over_relations_is_made_anew() {
+    let tree = "with recursive r as (select id, k, 0 as depth from t where k is null union all \
+                select t.id, t.k, r.depth + 1 from t join r on t.k = r.id) ";
+    let (top, under, below) = ([none(1)], [row(2, 1)], [row(3, 2)]);
+    for sql in [
+        "select id, depth from r",
+        "select r.id, max(r.depth) as d from r join u on u.id = r.id group by r.id",
+        "select id, row_number() over (partition by k order by id) - 1 + depth as n from r",
+    ] {
+        let sql = format!("{tree}{sql}");
+        let u = [row(1, 0), row(2, 0), row(3, 0)];
+        let first: &[Step<'_>] = &[("t", &[], &top), ("u", &[], &u)];
+        let told = last_change(&sql, &[first, &[("t", &[], &under)], &[("t", &[], &below)]]).await;
+        assert_eq!(told, ["full: a recursive query", "+3|2"], "{sql}");
+        let told = last_change(&sql, &[first, &[("t", &[], &under)], &[("t", &under, &[])]]).await;
+        assert_eq!(told, ["full: a recursive query", "-2|1"], "{sql}");
+        let told = last_change(&sql, &[first, &[("u", &[], &[row(9, 0)])]]).await;
+        assert!(told.is_empty(), "it reads nothing that changed: {told:?}");
+    }
+    // A bound in time within it is not followed.
+    let sql = "with recursive r as (select id, 0 as n from t where ts > localtimestamp - interval \
+               '2 days' union all select id, n + 1 from r where n < 1) select id, n from r";
+    let told = last_change(sql, &[&[("t", &[], &[at(1, 0)])], &[]]).await;
+    assert_eq!(told[1..], ["-1|0", "-1|1"], "{told:?}");
+    assert!(told[0].contains("time"), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_limit_without_an_order_sees_the_rows() {
+    let one = [row(1, 7)];
+    let told =
+        last_change("select id from t limit 5", &[&[("t", &[], &one)], &[("t", &one, &[])]]).await;
+    assert_eq!(told, ["full: a limit over all rows", "-1"]);
+    // Below a window it is computed node by node.
+    let sql = "select id, row_number() over (partition by id order by k) as n from (select id, k \
+               from t limit 5) as s";
+    let told = last_change(sql, &[&[("t", &[], &one)], &[("t", &[], &[row(2, 8)])]]).await;
+    assert_eq!(told.last().map(String::as_str), Some("+2|1"));
+}
+
+#[tokio::test]
+async fn one_hot_key_that_reaches_too_much_is_recomputed_and_said() {
+    let many: Vec<Row> = (1..=40).map(|id| row(id, 7)).collect();
+    let sql = "select u.id, count(*) as n from t join u on t.k = u.k group by u.id";
+    let first: &[Step<'_>] = &[("t", &[], &many), ("u", &[], &[row(1, 8)])];
+    let (cold, hot) = ([row(2, 9)], [row(2, 7)]);
+    let told = last_change_within(sql, &[first, &[("u", &[], &cold)]], 10).await;
+    assert!(told.is_empty(), "a key without partners reaches nothing: {told:?}");
+    let told = last_change_within(sql, &[first, &[("u", &[], &hot)]], 10).await;
+    assert_eq!(told, ["full: the change reaches more than 10 rows", "+2|40"]);
+    let told = last_change_within(sql, &[first, &[("u", &[], &hot)]], 100).await;
+    assert_eq!(told, ["+2|40"]);
 }

@@ -14,4 +14,5 @@ mod ranges;
 mod rows;
 mod shapes;
 mod tape;
+mod wider;
 mod world;

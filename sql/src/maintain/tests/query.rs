@@ -62,7 +62,7 @@ impl Maker<'_, '_> {
         if depth == 0 {
             return self.scan();
         }
-        match self.tape.choose(20) {
+        match self.tape.choose(26) {
             0 => self.scan(),
             1 => self.filter(depth),
             2 => self.project(depth),
@@ -80,6 +80,12 @@ impl Maker<'_, '_> {
             16 => self.global(depth),
             17 => self.unnest(depth),
             18 => self.timed(),
+            19 => self.crossed(depth),
+            20 => self.stepped(depth),
+            21 => self.recursive(),
+            22 => self.whole_window(depth),
+            23 => self.rolled_up(depth),
+            24 => self.correlated(depth),
             _ => self.ranged(),
         }
     }

@@ -6,13 +6,15 @@ impl Maker<'_, '_> {
     pub(super) fn window(&mut self, depth: u32) -> Query {
         let inner = self.query(depth - 1);
         let Some((by, _)) = self.pick(&inner, &KEYS) else { return inner };
-        let order = self.pick(&inner, &[Kind::Int, Kind::Time, Kind::Money, Kind::Day]);
+        const ORDERS: [Kind; 4] = [Kind::Int, Kind::Time, Kind::Money, Kind::Day];
+        let total = if self.tape.chance(40) { self.total_order(&inner, &ORDERS) } else { None };
+        // DuckDB orders nulls last unless told, and ties fall anyhow.
+        let is_total = total.as_ref().is_some_and(|(_, same)| *same);
+        let order = total.map(|(order, _)| order);
+        let order = order.or_else(|| Some(self.pick(&inner, &ORDERS)?.0));
+        let order = order.map_or_else(String::new, |order| format!(" order by {order}"));
         let alias = self.name("w");
         let name = self.name("n");
-        let (order, portable) = match &order {
-            Some((column, _)) => (format!(" order by {column}"), true),
-            None => (String::new(), true),
-        };
         let (call, kind, same) = match self.tape.choose(7) {
             0 => ("count(*)".to_owned(), Kind::Int, true),
             1 if !order.is_empty() => ("row_number()".to_owned(), Kind::Int, false),
@@ -51,9 +53,8 @@ impl Maker<'_, '_> {
         let sql = format!("select *, {call} as {name} from ({}) as {alias}", inner.sql);
         let mut columns = inner.columns.clone();
         columns.push((name, kind));
-        // DuckDB orders nulls last unless told; ties fall anyhow. Only whole partitions are the same.
-        let whole = order.is_empty() && same;
-        Query { sql, columns, portable: inner.portable && portable && whole }
+        let means_one = is_total && kind != Kind::Real || order.is_empty() && same;
+        Query { sql, columns, portable: inner.portable && means_one }
     }
 
     /// An order and a bounded range over it.
@@ -74,19 +75,20 @@ impl Maker<'_, '_> {
     pub(super) fn top_per_key(&mut self, depth: u32) -> Query {
         let inner = self.query(depth - 1);
         let Some((by, _)) = self.pick(&inner, &[Kind::Int, Kind::Text]) else { return inner };
-        let Some((order, _)) = self.pick(&inner, &[Kind::Int, Kind::Money, Kind::Time]) else {
+        let Some((order, same)) = self.total_order(&inner, &[Kind::Int, Kind::Money, Kind::Time])
+        else {
             return inner;
         };
         let most = 1 + self.tape.choose(2);
         let (alias, outer) = (self.name("t"), self.name("t"));
         let list: Vec<&str> = inner.columns.iter().map(|(c, _)| c.as_str()).collect();
         let sql = format!(
-            "select {} from (select *, row_number() over (partition by {by} order by {order} desc \
-             nulls last) as place from ({}) as {alias}) as {outer} where place <= {most}",
+            "select {} from (select *, row_number() over (partition by {by} order by {order}) as \
+             place from ({}) as {alias}) as {outer} where place <= {most}",
             list.join(", "),
             inner.sql
         );
-        Query { sql, columns: inner.columns, portable: false }
+        Query { sql, columns: inner.columns, portable: inner.portable && same }
     }
 
     pub(super) fn exists(&mut self, depth: u32) -> Query {
@@ -137,15 +139,10 @@ impl Maker<'_, '_> {
     pub(super) fn global(&mut self, depth: u32) -> Query {
         let inner = self.query(depth - 1);
         if self.tape.chance(30) {
-            let Some((order, _)) = self.pick(&inner, &[Kind::Int]) else { return inner };
+            let Some((order, same)) = self.total_order(&inner, &[Kind::Int]) else { return inner };
             let alias = self.name("o");
-            let all: Vec<&str> = inner.columns.iter().map(|(c, _)| c.as_str()).collect();
-            let sql = format!(
-                "select * from ({}) as {alias} order by {order}, {} limit 3",
-                inner.sql,
-                all.join(", ")
-            );
-            return Query { sql, columns: inner.columns, portable: false };
+            let sql = format!("select * from ({}) as {alias} order by {order} limit 3", inner.sql);
+            return Query { sql, columns: inner.columns, portable: inner.portable && same };
         }
         let alias = self.name("e");
         let (list, columns, portable) = self.aggregates(&inner);
