@@ -11,8 +11,8 @@
 //!    character of the result knows its place in the file.
 //! 3. [`graph`] orders the models; a cycle is named as a path.
 //! 4. [`plan`] turns the text into a DataFusion plan, once: relations are [`plan::live`] tables whose
-//!    rows change between runs. `current_timestamp` is the epoch's time; `random()` is refused. Windows
-//!    run by whole columns where all their calls are known.
+//!    rows change between runs. `current_timestamp` is the epoch's time; `random()` and samples are
+//!    refused. Windows run by whole columns where all their calls are known.
 //! 5. [`lineage`] finds the audit columns, which say when a row was written and take no part in
 //!    equality, and refuses to decide rows by one.
 //! 6. [`maintain`] derives from the optimized plan how the stored table follows the changes of what

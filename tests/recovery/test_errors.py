@@ -100,11 +100,17 @@ def broken_models(folder: Path, name: str, text: str) -> Path:
     ("marts/m.sql", "select random() as r from {{ ref('stg_customers') }}", ":1:8: ",
      "`random()` can't be used"),
     ("marts/m.sql", "select 1 as r\nfrom {{ ref('stg_customers') }} tablesample (10)", ":2:9: ",
-     "a sample of a table can't be used"),
+     "a sample can't be taken"),
+    ("marts/m.sql", "select 1 as r\nfrom (select 1 as n from {{ ref('stg_customers') }}) as q sample (1)",
+     ":2:7: ", "a sample can't be taken"),
+    ("marts/m.sql", "select customer_id as r from {{ ref('stg_accounts') }}\nwhere balance > all (select "
+     "balance from {{ ref('stg_accounts') }})", ":2:7: ", "all rows of a subquery"),
+    ("marts/m.sql", "select 1 as r from {{ ref('stg_accounts') }}\njoin stg_customers on true", ":2:6: ",
+     "{{ ref('stg_customers') }}"),
     ("marts/m.sql", "select * from {{ ref('stg_customers') }} where load_timestamp > '2024-01-01'",
      ":1:1: ", "`load_timestamp` is an audit column"),
     ("marts/m.sql", "select\n  frob(1) as r from {{ ref('stg_customers') }}", ":2:3: ", "frob"),
-], ids=["column", "ref", "cycle", "yaml", "random", "sample", "audit", "function"])
+], ids=["column", "ref", "cycle", "yaml", "random", "sample", "sample_of_rows", "all", "hard_coded", "audit", "function"])
 def test_bad_model(program, capture, tmp_path, name, text, place, words):
     """file:line:column, before anything is read: no epoch comes of it."""
     models, lake = broken_models(tmp_path / "models", name, text), tmp_path / "lake"

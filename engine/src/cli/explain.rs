@@ -232,8 +232,7 @@ fn tests_text(tests: &[(&str, Explained)]) -> String {
         count(Cost::Full)
     );
     for (name, explained) in tests.iter().filter(|(_, e)| e.cost() == Cost::Full) {
-        let why = explained.inputs.iter().find_map(|i| i.obstacle);
-        let why = why.map_or("", Construct::name);
+        let why = explained.inputs.iter().find_map(|i| i.obstacle).map_or("", Construct::name);
         let _ = writeln!(text, "  {name}: {why}");
     }
     text

@@ -3,6 +3,7 @@
 //! It names the keys of rows that differ, since somebody asked at a terminal; it must never log them, nor
 //! tell any other value.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use serde_json::json;
@@ -33,9 +34,10 @@ pub struct Told {
 impl Told {
     /// Of a table and a proof that began then.
     pub fn new(layer: &str, proof: Proof, table: &Table, started: Instant) -> Result<Self> {
-        let columns = table.spec().cluster();
+        // Of a table without a key any column may be somebody's name.
+        let columns = table.spec().known_by().unwrap_or_default();
         let schema = table.schema();
-        let keys = proof.keys(&columns)?;
+        let keys = if columns.is_empty() { BTreeSet::new() } else { proof.keys(columns)? };
         Ok(Self {
             layer: layer.to_owned(),
             seconds: started.elapsed().as_secs_f64(),

@@ -52,17 +52,18 @@ impl TableSpec {
         self
     }
 
-    /// The columns in whose order merged files lie: those that its rows are known by.
-    pub fn cluster(&self) -> Vec<usize> {
+    /// The columns that its rows are known by, if it has a key.
+    pub fn known_by(&self) -> Option<&[usize]> {
         if !self.order.is_empty() {
-            return self.order.clone();
+            return Some(&self.order);
         }
-        let has_key = self.identity.len() < self.digest.len();
-        if has_key {
-            self.identity.clone()
-        } else {
-            self.identity.first().copied().into_iter().collect()
-        }
+        (self.identity.len() < self.digest.len()).then_some(&self.identity)
+    }
+
+    /// The columns in whose order merged files lie.
+    pub(super) fn cluster(&self) -> Vec<usize> {
+        let first = || self.identity.first().copied().into_iter().collect();
+        self.known_by().map_or_else(first, <[usize]>::to_vec)
     }
 }
 

@@ -16,7 +16,7 @@ use freshet_sql::maintain::keys::KeyExprs;
 use freshet_sql::maintain::{Cost, Maintained};
 use freshet_sql::materialize::snapshot::SnapshotSpec;
 use freshet_sql::plan::failure::PlanFailure;
-use freshet_sql::plan::live::LiveTable;
+use freshet_sql::plan::live::{LiveTable, relations};
 use freshet_sql::plan::{Prepared, Session, inline_scans};
 use freshet_sql::project::datatest::{DataTest, Severity};
 use freshet_sql::project::model::{Materialized, Model};
@@ -201,6 +201,30 @@ fn located(failure: PlanFailure, place: impl Fn(u32, u32) -> Location, top: &Loc
     }
 }
 
+/// Refuses a relation that is read by its bare name: nothing would tell that it comes first, nor what of it
+/// changed.
+fn declared(
+    plan: &LogicalPlan,
+    depends_on: &[Node],
+    sql: &str,
+    place: impl Fn(u32, u32) -> Location,
+    top: &Location,
+) -> Result<()> {
+    let reads = relations(plan);
+    let bare = reads.iter().find(|name| !depends_on.iter().any(|known| known.name() == *name));
+    let Some(name) = bare else { return Ok(()) };
+    let at = sql.find(name.as_str()).map(|at| {
+        let (line, column) =
+            (sql[..at].matches('\n').count(), at - sql[..at].rfind('\n').map_or(0, |n| n + 1));
+        (line as u64 + 1, column as u64 + 1)
+    });
+    let message = format!("`{name}` is read by its bare name");
+    let hint = format!(
+        "write {{{{ ref('{name}') }}}}, or source(..), so that what changes in it is followed"
+    );
+    Err(located(PlanFailure { message, at, hint: Some(hint) }, place, top))
+}
+
 impl Planned {
     /// Plans every model and test of a project.
     pub async fn new(project: &Project, sources: &[SourceColumns]) -> Result<Self> {
@@ -234,6 +258,7 @@ async fn plan_test(session: &Session, test: &DataTest) -> Result<PlannedTest> {
     let place = |line, column| test.locate(line, column);
     let plan =
         session.plan(&test.sql).await.map_err(|failure| located(failure, place, &test.location))?;
+    declared(&plan, &test.depends_on, &test.sql, place, &test.location)?;
     let by_time = reads_time(&plan);
     let query = session.prepare(plan)?;
     Ok(PlannedTest {
@@ -263,6 +288,7 @@ impl Planner<'_> {
             .plan(&model.sql)
             .await
             .map_err(|failure| located(failure, place, &model.location))?;
+        declared(&plan, &model.depends_on, &model.sql, place, &model.location)?;
         let here = |e: freshet_sql::error::Error| self.at_model(model, e);
         let audit_of = |name: &str| self.audit.get(name).cloned().unwrap_or_default();
         let lineage = lineage(&plan, &audit_of).map_err(here)?;

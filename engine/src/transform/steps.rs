@@ -88,7 +88,10 @@ impl Planned {
         if read.is_empty() {
             return Ok(());
         }
-        tables.make_room_for(input_bytes(tables, read.into_iter()))?;
+        let bytes = input_bytes(tables, read.into_iter());
+        // What went to disk since the last time is not held beside it while room is counted.
+        tables.hold_once(input.changes.iter_mut().chain(&mut done.changes));
+        tables.make_room_for(bytes)?;
         tables.hold_once(input.changes.iter_mut().chain(&mut done.changes));
         Ok(())
     }

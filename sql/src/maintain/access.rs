@@ -81,7 +81,7 @@ impl Finder<'_> {
                 }
             }
             Op::Window(op) => self.window(node, key, op.input),
-            Op::Whole { why, .. } => self.everything(node, key, *why),
+            Op::Whole(op) => self.everything(node, key, op.why),
         }
     }
 

@@ -10,7 +10,6 @@ use super::mutated;
 use super::near::{FIRST, RangeKey, Ranges};
 use super::node::{Access, Node, Op};
 use super::run::{Run, Stop};
-use super::stored::Stored;
 
 /// So many changed rows are always looked beside.
 const CHANGED_MIN: usize = 256;
@@ -34,7 +33,7 @@ impl Run<'_> {
     /// does not, touched partitions cost less too.
     pub fn looks_beside(&self, access: &Access, changed: usize) -> Result<bool, Stop> {
         let (relation, _) = self.below(access)?;
-        let rows = self.relations.stored(relation).map_or(0, Stored::rows);
+        let rows = self.stored(relation)?.rows();
         Ok(changed <= CHANGED_MIN || changed.saturating_mul(ROWS_A_LOOK) < rows)
     }
 
@@ -58,7 +57,7 @@ impl Run<'_> {
         rows: usize,
     ) -> Result<Ranges, Stop> {
         let (relation, index) = self.below(access)?;
-        let Some(stored) = self.relations.stored(relation) else { return Ok(ranges.clone()) };
+        let stored = self.stored(relation)?;
         let each = ranges.iter().flat_map(|(hash, list)| list.iter().map(move |r| (hash, *r)));
         // Beside the nulls lie the rows at either end.
         let asked: Vec<(u64, (i64, i64))> = each

@@ -20,6 +20,9 @@ use datafusion::logical_expr::{
 
 use crate::error::Result;
 
+/// Columns to sort by, and how.
+pub(super) type Order = Vec<(usize, SortOptions)>;
+
 /// Functions that give the same for their rows in any order, floats apart.
 const ORDERLESS: [&str; 16] = [
     "count",
@@ -59,12 +62,12 @@ fn call_depends_on_order(call: &AggregateFunction, node: &Aggregate) -> bool {
 
 /// How a window's input is sorted before it runs: by its partition and order, then by all the rest.
 /// Empty where peers decide nothing: its functions give the same in any order of ties.
-pub(super) fn window_order(node: &Window) -> Vec<(usize, SortOptions)> {
+pub(super) fn window_order(node: &Window) -> Order {
     let schema = node.input.schema();
     if !node.window_expr.iter().any(|e| depends_on_peers(super::unaliased_ref(e), node)) {
         return Vec::new();
     }
-    let mut order: Vec<(usize, SortOptions)> = Vec::new();
+    let mut order: Order = Vec::new();
     let mut add = |e: &Expr, options: SortOptions| -> Option<()> {
         // A time that is counted in whole numbers is ordered as before.
         let e = if let Expr::Cast(cast) = e { cast.expr.as_ref() } else { e };
@@ -227,6 +230,6 @@ pub(super) fn sorted(
 }
 
 /// Every column, ascending.
-pub(super) fn every_column(schema: &SchemaRef) -> Vec<(usize, SortOptions)> {
+pub(super) fn every_column(schema: &SchemaRef) -> Order {
     (0..schema.fields().len()).map(|c| (c, SortOptions::default())).collect()
 }

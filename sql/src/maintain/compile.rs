@@ -23,13 +23,13 @@ use super::rewrite;
 use super::timed::{self, Bound, TimedOp};
 use super::totals::Totals;
 use crate::error::Result;
-use crate::lineage::reads_time_anywhere;
 use crate::plan::Session;
 use crate::plan::clock::reads_time;
+use crate::plan::live::{is_relation, reads_other};
 
 /// Makes nodes, inputs before what reads them; equal plans are one node.
 pub(super) struct Compiler<'a> {
-    session: &'a Session,
+    pub(super) session: &'a Session,
     pub nodes: Vec<Node>,
     pub plans: Vec<LogicalPlan>,
     known: HashMap<LogicalPlan, usize>,
@@ -62,8 +62,8 @@ impl<'a> Compiler<'a> {
         if let Some(without) = rewrite::rows_without_partner(plan)? {
             return Box::pin(self.node(&without)).await;
         }
-        let op = if let Some(why) = leaves::alone(plan) {
-            self.over_relations(plan, why).await?
+        let op = if let Some((why, parts)) = leaves::unit(plan)? {
+            self.unit(plan, why, &parts).await?
         } else {
             let mut inputs = Vec::new();
             for input in plan.inputs() {
@@ -79,14 +79,16 @@ impl<'a> Compiler<'a> {
             label: label(plan),
         });
         self.plans.push(plan.clone());
-        self.known.insert(plan.clone(), node);
+        if !reads_other(plan) {
+            self.known.insert(plan.clone(), node);
+        }
         Ok(node)
     }
 
     async fn op(&self, plan: &LogicalPlan, inputs: &[usize]) -> Result<Op> {
         let state = self.session.state();
         match plan {
-            LogicalPlan::TableScan(scan) if leaves::is_relation(scan) => scan_op(scan),
+            LogicalPlan::TableScan(scan) if is_relation(scan) => scan_op(scan),
             // A table function's rows are those of its literals.
             LogicalPlan::TableScan(_) | LogicalPlan::Values(_) | LogicalPlan::EmptyRelation(_) => {
                 Ok(Op::Constant(Operator::new(self.session, plan).await?))
@@ -123,26 +125,6 @@ impl<'a> Compiler<'a> {
             }
             _ => self.whole(plan, inputs, Construct::Other).await,
         }
-    }
-
-    async fn whole(&self, plan: &LogicalPlan, inputs: &[usize], why: Construct) -> Result<Op> {
-        let operator = Operator::new(self.session, plan).await?;
-        Ok(Op::Whole { inputs: inputs.to_vec(), operator, why })
-    }
-
-    /// What has no nodes within: over the relations that it reads anywhere.
-    async fn over_relations(&mut self, plan: &LogicalPlan, why: Construct) -> Result<Op> {
-        let scans = leaves::scans(plan)?;
-        let mut inputs = Vec::new();
-        for scan in &scans {
-            inputs.push(Box::pin(self.node(scan)).await?);
-        }
-        let operator = Operator::over(self.session, plan, &scans).await?;
-        let why = if reads_time_anywhere(plan) { Construct::Time } else { why };
-        Ok(match (inputs.is_empty(), why) {
-            (true, Construct::Recursion) => Op::Constant(operator),
-            _ => Op::Whole { inputs, operator, why },
-        })
     }
 
     /// A filter on the epoch's time: by its bounds, where each is found by an order over a relation.
@@ -301,7 +283,7 @@ fn scan_op(scan: &TableScan) -> Result<Op> {
 /// A node in a word or two.
 fn label(plan: &LogicalPlan) -> String {
     match plan {
-        LogicalPlan::TableScan(scan) if leaves::is_relation(scan) => {
+        LogicalPlan::TableScan(scan) if is_relation(scan) => {
             format!("scan {}", scan.table_name.table())
         }
         LogicalPlan::TableScan(scan) => format!("rows of {}", scan.table_name.table()),

@@ -83,13 +83,13 @@ impl Run<'_> {
             Op::Join(join) => Box::pin(self.join(join)).await?,
             Op::Aggregate(op) => Box::pin(self.groups(node, op)).await?,
             Op::Window(op) => Box::pin(self.partitions(op)).await?,
-            Op::Whole { why, .. } if *why == Construct::Time => {
-                return Err(Stop::full(why.name()));
+            Op::Whole(op) if op.why == Construct::Time => {
+                return Err(Stop::full(op.why.name()));
             }
-            Op::Whole { inputs, why, .. } => {
-                for input in inputs {
+            Op::Whole(op) => {
+                for input in &op.inputs {
                     if !Box::pin(self.settled(*input)).await?.is_empty() {
-                        return Err(Stop::full(why.name()));
+                        return Err(Stop::full(op.why.name()));
                     }
                 }
                 Delta::default()

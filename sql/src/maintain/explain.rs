@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Maintained;
+use super::keys::named;
 use super::node::{Access, JoinOp, Node, Op, Side};
 use super::obstacle::Construct;
 
@@ -110,7 +111,8 @@ impl Reader<'_> {
             | Op::Rename { input }
             | Op::Unnest { input, .. } => vec![*input],
             Op::Timed(op) => vec![op.input],
-            Op::Union { inputs } | Op::Whole { inputs, .. } => inputs.clone(),
+            Op::Union { inputs } => inputs.clone(),
+            Op::Whole(op) => op.inputs.clone(),
             Op::Join(join) => vec![join.left.node, join.right.node],
             Op::Aggregate(op) => vec![op.input],
             Op::Window(op) => vec![op.input],
@@ -128,7 +130,7 @@ impl Reader<'_> {
                 "  (rows within the interval)"
             }
             Op::Timed(_) => "  (rows that cross a bound in time)",
-            Op::Whole { .. } => "  (everything)",
+            Op::Whole(_) => "  (everything)",
             _ => "",
         };
         lines.push(format!("{}{}{how}", "  ".repeat(depth), made.label));
@@ -177,7 +179,7 @@ impl Reader<'_> {
             Op::Window(op) => {
                 self.reach_by(&op.by_partition, named(&op.partition.name), mode);
             }
-            Op::Whole { why, .. } => self.reach(Cost::Full, None, Some(*why), mode),
+            Op::Whole(op) => self.reach(Cost::Full, None, Some(op.why), mode),
             _ => {}
         }
     }
@@ -241,15 +243,4 @@ impl Reader<'_> {
             _ => false,
         }
     }
-}
-
-/// A key's name without the positions that its columns have inside.
-fn named(key: &str) -> String {
-    let mut text = String::with_capacity(key.len());
-    let mut rest = key;
-    while let Some(at) = rest.find('@') {
-        text.push_str(&rest[..at]);
-        rest = rest[at + 1..].trim_start_matches(|c: char| c.is_ascii_digit());
-    }
-    text + rest
 }

@@ -181,6 +181,17 @@ pub(super) fn hashes_of(columns: &[ArrayRef], rows: usize) -> Result<Vec<u64>> {
     Ok(hashes)
 }
 
+/// A key's name without the positions that its columns have inside.
+pub(super) fn named(key: &str) -> String {
+    let mut text = String::with_capacity(key.len());
+    let mut rest = key;
+    while let Some(at) = rest.find('@') {
+        text.push_str(&rest[..at]);
+        rest = rest[at + 1..].trim_start_matches(|c: char| c.is_ascii_digit());
+    }
+    text + rest
+}
+
 #[cfg(test)]
 mod tests {
     use arrow::array::{Float64Array, Int64Array};

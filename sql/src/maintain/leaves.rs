@@ -1,26 +1,36 @@
-//! The relations that a plan reads at any depth, for what has no nodes within.
+//! What runs in one piece, and the parts below it that are nodes again.
 //!
-//! A recursion's parts read its working rows, and a subquery's parts the rows around it: by themselves
-//! they mean nothing. Such a plan runs whole over its relations, and none of them may be overlooked.
+//! A recursion's parts read its working rows, a subquery's parts the rows around it, and a limit reads an
+//! order: by themselves they mean nothing. Of the relations that such a piece reads none may be overlooked.
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::datasource::source_as_provider;
-use datafusion::logical_expr::{Expr, LogicalPlan, TableScan};
+use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use super::obstacle::Construct;
 use crate::error::Result;
-use crate::plan::live::LiveTable;
+use crate::plan::live::is_relation;
 
-/// Whether this is a relation of the project, and no table function or working rows.
-pub(super) fn is_relation(scan: &TableScan) -> bool {
-    source_as_provider(&scan.source).is_ok_and(|table| table.is::<LiveTable>())
+/// Why a plan is run in one piece, if it must be, and the parts of it that are not.
+pub(super) fn unit(plan: &LogicalPlan) -> Result<Option<(Construct, Vec<LogicalPlan>)>> {
+    Ok(match plan {
+        LogicalPlan::RecursiveQuery(_) => Some((Construct::Recursion, scans(plan)?)),
+        // A limit takes from what is sorted, so its order is no node of its own.
+        LogicalPlan::Limit(limit) => {
+            below_sort(&limit.input).map(|part| (Construct::Limit, vec![part.clone()]))
+        }
+        other if other.expressions().iter().any(has_subquery) => {
+            Some((Construct::CrossJoin, scans(plan)?))
+        }
+        _ => None,
+    })
 }
 
-/// Why a plan is run whole over its relations, if it must be.
-pub(super) fn alone(plan: &LogicalPlan) -> Option<Construct> {
+/// What is sorted, where nothing lies between that loses the order.
+fn below_sort(plan: &LogicalPlan) -> Option<&LogicalPlan> {
     match plan {
-        LogicalPlan::RecursiveQuery(_) => Some(Construct::Recursion),
-        other if other.expressions().iter().any(has_subquery) => Some(Construct::CrossJoin),
+        LogicalPlan::Sort(sort) => Some(&sort.input),
+        LogicalPlan::Projection(node) => below_sort(&node.input),
+        LogicalPlan::SubqueryAlias(node) => below_sort(&node.input),
         _ => None,
     }
 }
@@ -51,4 +61,21 @@ fn has_subquery(expr: &Expr) -> bool {
         ))
     })
     .unwrap_or(true)
+}
+
+/// Whether any node of a piece is so, in subqueries too; its parts are nodes of their own.
+pub(super) fn any_above(
+    plan: &LogicalPlan,
+    parts: &[LogicalPlan],
+    is_so: impl Fn(&LogicalPlan) -> bool,
+) -> Result<bool> {
+    let mut found = false;
+    plan.apply_with_subqueries(|node| {
+        if parts.contains(node) {
+            return Ok(TreeNodeRecursion::Jump);
+        }
+        found |= is_so(node);
+        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    Ok(found)
 }

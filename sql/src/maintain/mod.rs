@@ -59,6 +59,7 @@ mod run;
 pub mod stored;
 mod timed;
 mod totals;
+mod unkeyed;
 mod whole;
 mod windows;
 
@@ -119,6 +120,7 @@ impl Maintained {
         let ordered = compiler.nodes.iter().any(|n| match &n.op {
             node::Op::Aggregate(op) => op.ordered,
             node::Op::Window(op) => !op.order.is_empty(),
+            node::Op::Whole(op) => op.orders.iter().any(|order| !order.is_empty()),
             _ => false,
         });
         // DataFusion's own checks refuse some sorts below unions that it planned itself.
@@ -182,7 +184,7 @@ impl Maintained {
 
     /// Whether its full recompute gives the same rows in any number of partitions.
     pub fn is_wide(&self) -> bool {
-        !self.ordered && !self.plan.nodes.iter().any(|n| matches!(n.op, node::Op::Whole { .. }))
+        !self.ordered && !self.plan.nodes.iter().any(|n| matches!(n.op, node::Op::Whole(_)))
     }
 
     /// Forgets what it remembers between epochs: after any epoch that did not run it.

@@ -7,6 +7,7 @@ use datafusion::common::{DFSchemaRef, JoinType};
 use datafusion::logical_expr::Expr;
 use datafusion::physical_expr::PhysicalExpr;
 
+use super::canonical::Order;
 use super::interval::Near;
 use super::keys::KeyExprs;
 use super::near::RangeKey;
@@ -55,7 +56,17 @@ pub(super) enum Op {
     /// Columns over the rows of a partition.
     Window(Box<WindowOp>),
     /// What has no local key: any change can reach every row.
-    Whole { inputs: Vec<usize>, operator: Operator, why: Construct },
+    Whole(Box<WholeOp>),
+}
+
+/// An operator over all rows of its inputs.
+#[derive(Debug)]
+pub(super) struct WholeOp {
+    pub inputs: Vec<usize>,
+    /// How each input is sorted first; not at all where its order decides nothing.
+    pub orders: Vec<Order>,
+    pub operator: Operator,
+    pub why: Construct,
 }
 
 /// One of a join's two inputs.

@@ -21,6 +21,7 @@ use datafusion::physical_plan::{ExecutionPlan, collect};
 
 use super::run_error;
 use crate::error::Result;
+use crate::plan::live::is_relation;
 use crate::plan::{Session, types};
 
 /// The batches that an operator's next run reads in one place.
@@ -73,22 +74,28 @@ impl Operator {
         Self::of(session, &plan, slots).await
     }
 
-    /// The same with a slot in place of each of these scans, at any depth.
+    /// The same with a slot in place of each of these parts, at any depth.
     pub async fn over(
         session: &Session,
         node: &LogicalPlan,
-        scans: &[LogicalPlan],
+        parts: &[LogicalPlan],
     ) -> Result<Self> {
-        let slot = |scan: &LogicalPlan| {
-            // What lies between keeps the columns that it was planned with, down to their nulls.
-            let fields = scan.schema().fields().iter().enumerate();
-            let fields = fields.map(|(i, f)| f.as_ref().clone().with_name(format!("c{i}")));
+        let slot = |part: &LogicalPlan| {
+            // What lies above keeps the columns that it was planned with, down to their nulls; only of a
+            // relation's own rows is it sure that none is null.
+            let stored = matches!(part, LogicalPlan::TableScan(_));
+            let fields = part.schema().fields().iter().enumerate();
+            let fields = fields.map(|(i, f)| {
+                Field::new(format!("c{i}"), f.data_type().clone(), f.is_nullable() || !stored)
+            });
             let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
             Arc::new(Slot { schema, rows: Mutex::default() })
         };
-        let slots: Vec<Arc<Slot>> = scans.iter().map(slot).collect();
+        let slots: Vec<Arc<Slot>> = parts.iter().map(slot).collect();
         let plan = node.clone().transform_down_with_subqueries(|part| {
-            let Some(at) = scans.iter().position(|scan| *scan == part) else {
+            // A recursion's working rows may have a relation's name.
+            let works = matches!(&part, LogicalPlan::TableScan(scan) if !is_relation(scan));
+            let Some(at) = parts.iter().position(|known| !works && *known == part) else {
                 return Ok(Transformed::no(part));
             };
             let slot = scan_slot(&slots[at], part.schema())

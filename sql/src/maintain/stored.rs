@@ -69,7 +69,7 @@ pub trait Stored: Sync {
 
 /// The relations of a project and what this epoch changed in them.
 pub trait Relations: Sync {
-    /// A relation's rows; `None` for one that has none yet.
+    /// A relation's rows; `None` for one that was not given, which is an error of the caller.
     fn stored(&self, relation: &str) -> Option<&dyn Stored>;
 
     /// What this epoch removed from it and added to it; a row may be in both.

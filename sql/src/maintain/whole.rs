@@ -2,6 +2,7 @@
 
 use arrow::array::RecordBatch;
 
+use super::canonical;
 use super::fetch::Fetched;
 use super::node::Op;
 use super::run::Run;
@@ -56,13 +57,18 @@ impl Run<'_> {
                 let rows = Box::pin(self.all(op.input, when)).await?;
                 self.window(op, &rows).await
             }
-            Op::Whole { inputs, operator, .. } => {
+            Op::Whole(op) => {
                 let mut all = Vec::new();
-                for input in inputs {
-                    all.push(Box::pin(self.all(*input, when)).await?);
+                for (input, order) in op.inputs.iter().zip(&op.orders) {
+                    let mut rows = Box::pin(self.all(*input, when)).await?;
+                    if !order.is_empty() {
+                        let schema = &self.plan.nodes[*input].columns;
+                        rows = vec![canonical::sorted(&rows, schema, order)?];
+                    }
+                    all.push(rows);
                 }
                 let slots: Vec<&[RecordBatch]> = all.iter().map(Vec::as_slice).collect();
-                Ok(operator.run(self.session, &slots).await?)
+                Ok(op.operator.run(self.session, &slots).await?)
             }
         }
     }

@@ -3,6 +3,7 @@
 //! Rows are swapped whole: a running query keeps what it started with, so it never sees half a change.
 //! Several queries may read the same rows side by side: the last one to leave takes them out.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use arrow::array::{BooleanArray, RecordBatch};
@@ -10,10 +11,12 @@ use arrow::compute::filter_record_batch;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::datasource::source_as_provider;
 use datafusion::error::Result;
 use datafusion::execution::memory_pool::MemoryLimit;
-use datafusion::logical_expr::{Expr, TableType};
+use datafusion::logical_expr::{Expr, LogicalPlan, TableScan, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 
 use super::copied::CopiedExec;
@@ -108,6 +111,37 @@ impl LiveTable {
     fn rows(&self) -> Rows {
         self.held.read().unwrap_or_else(PoisonError::into_inner).rows.clone()
     }
+}
+
+/// Whether a scan reads a relation of the project, and no table function or working rows.
+pub(crate) fn is_relation(scan: &TableScan) -> bool {
+    source_as_provider(&scan.source).is_ok_and(|table| table.is::<LiveTable>())
+}
+
+/// Whether a plan reads something else too, in subqueries or out: then its equal may be another, since
+/// scans of functions are equal whatever their arguments.
+pub(crate) fn reads_other(plan: &LogicalPlan) -> bool {
+    let mut reads = false;
+    let looked = plan.apply_with_subqueries(|node| {
+        reads |= matches!(node, LogicalPlan::TableScan(scan) if !is_relation(scan));
+        Ok(if reads { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    });
+    reads || looked.is_err()
+}
+
+/// The relations that a plan reads, in subqueries too.
+pub fn relations(plan: &LogicalPlan) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let looked = plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node
+            && is_relation(scan)
+        {
+            names.insert(scan.table_name.table().to_owned());
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    debug_assert!(looked.is_ok(), "nothing in it fails");
+    names
 }
 
 #[async_trait::async_trait]

@@ -169,16 +169,9 @@ impl Session {
         let state = self.context.state();
         let dialect = state.config_options().sql_parser.dialect;
         let statement = state.sql_to_statement(sql, &dialect)?;
-        if let Some(at) = refuse::sampled(&statement) {
-            return Err(PlanFailure {
-                message: "a sample of a table can't be used in a model".to_owned(),
-                at: Some(at),
-                hint: Some(
-                    "it is another one at each run; take a part of the keys instead, as in \
-                     `where md5(id) < '1'`"
-                        .to_owned(),
-                ),
-            });
+        if let Some((at, message, hint)) = refuse::misread(&statement) {
+            let hint = Some(hint.to_owned());
+            return Err(PlanFailure { message: message.to_owned(), at: Some(at), hint });
         }
         match state.statement_to_plan(statement).await? {
             LogicalPlan::Ddl(_)

@@ -1,13 +1,14 @@
-//! Functions a maintained model may not call, refused by name with what to write instead.
+//! What a maintained model may not say, refused by name with what to write instead.
 //!
-//! So are samples, which DataFusion reads over: it would answer with all rows. A function whose answer differs from call to call would break law 1: the same epoch recomputed
-//! would give another table.
+//! A function whose answer differs from call to call would break law 1: the same epoch recomputed
+//! would give another table. Samples, and comparisons with all rows of a subquery, DataFusion reads over or
+//! answers wrong: none of it may pass in silence.
 
 use std::ops::ControlFlow;
 
 use datafusion::execution::context::SessionContext;
 use datafusion::sql::parser::Statement;
-use sqlparser::ast::{Spanned, TableFactor, Visit, Visitor};
+use sqlparser::ast::{Expr, Spanned, TableFactor, Visit, Visitor};
 
 /// Taken out of every session: a model that calls one gets "invalid function".
 const UNSTABLE: [&str; 4] = ["random", "uuid", "uuidv7", "current_time"];
@@ -32,25 +33,47 @@ pub fn refused(message: &str) -> Option<(&'static str, String)> {
     Some((name, hint))
 }
 
-/// Line and column of a table that the statement samples.
-pub fn sampled(statement: &Statement) -> Option<(u64, u64)> {
+/// What in a statement DataFusion would answer otherwise than it says: with the place, the words and what
+/// to write instead.
+pub fn misread(statement: &Statement) -> Option<Misread> {
     let Statement::Statement(statement) = statement else { return None };
-    match statement.visit(&mut Samples) {
-        ControlFlow::Break(at) => Some(at),
+    match statement.visit(&mut Reader) {
+        ControlFlow::Break(found) => Some(found),
         ControlFlow::Continue(()) => None,
     }
 }
 
-struct Samples;
+/// Line and column, what is refused, and what helps.
+pub type Misread = ((u64, u64), &'static str, &'static str);
 
-impl Visitor for Samples {
-    type Break = (u64, u64);
+struct Reader;
 
-    fn pre_visit_table_factor(&mut self, table: &TableFactor) -> ControlFlow<Self::Break> {
-        match table {
-            TableFactor::Table { name, sample: Some(_), .. } => {
-                let start = name.span().start;
-                ControlFlow::Break((start.line, start.column))
+impl Visitor for Reader {
+    type Break = Misread;
+
+    fn pre_visit_table_factor(&mut self, table: &TableFactor) -> ControlFlow<Misread> {
+        let sampled = match table {
+            TableFactor::Table { name, sample: Some(_), .. } => name.span().start,
+            TableFactor::Derived { subquery, sample: Some(_), .. } => subquery.span().start,
+            _ => return ControlFlow::Continue(()),
+        };
+        ControlFlow::Break((
+            (sampled.line, sampled.column),
+            "a sample can't be taken",
+            "it would be another one at each run; take a part of the keys instead, as in `where md5(id) < \
+             '1'`",
+        ))
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Misread> {
+        match expr {
+            Expr::AllOp { left, right, .. } if matches!(right.as_ref(), Expr::Subquery(_)) => {
+                let start = left.span().start;
+                ControlFlow::Break((
+                    (start.line, start.column),
+                    "a comparison with all rows of a subquery can't be made",
+                    "compare with its max or min, or write `not exists (..)` with the opposite",
+                ))
             }
             _ => ControlFlow::Continue(()),
         }

@@ -14,7 +14,7 @@ use datafusion::datasource::provider_as_source;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{LogicalPlan, TableScan};
 
-use super::live::LiveTable;
+use super::live::{LiveTable, reads_other};
 
 /// A part that occurs more than once, and where its rows go.
 pub(super) struct Part {
@@ -30,7 +30,7 @@ pub(super) fn split(plan: &LogicalPlan) -> Result<(LogicalPlan, Vec<Part>), Data
         if matches!(node, LogicalPlan::RecursiveQuery(_)) {
             return Ok(TreeNodeRecursion::Jump);
         }
-        if is_worth_it(node) {
+        if is_worth_it(node) && !reads_other(node) {
             *times.entry(node).or_default() += 1;
         }
         Ok(TreeNodeRecursion::Continue)
@@ -125,6 +125,16 @@ mod tests {
         assert_eq!(once.0, 0, "nothing occurs again");
         assert_eq!(got.iter().filter(|row| row.contains("low")).count(), once.1.len());
         assert!(once.1.iter().all(|row| got.contains(row)));
+    }
+
+    #[tokio::test]
+    async fn rows_of_two_functions_are_not_one_part() {
+        let session = Session::new().unwrap();
+        let one = |last: u32| {
+            format!("select count(*) as n, max(value) as m from generate_series(1, {last})")
+        };
+        let (parts_of, got) = parts(&session, &format!("{} union all {}", one(2), one(5))).await;
+        assert_eq!((parts_of, got), (0, vec!["2|2".to_owned(), "5|5".to_owned()]));
     }
 
     #[tokio::test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::common::Column;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast};
 
@@ -18,7 +18,9 @@ const ELEMENT: &str = "element";
 
 /// The schema under which these columns are stored: all nullable, all storable.
 pub fn storable(schema: &Schema) -> SchemaRef {
-    Arc::new(Schema::new(schema.fields().iter().map(storable_field).collect::<Fields>()))
+    let fields = schema.fields().iter();
+    let fields = fields.map(|f| Field::new(f.name(), storable_type(f.data_type()), true));
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 fn storable_type(kind: &DataType) -> DataType {
@@ -50,13 +52,8 @@ fn storable_type(kind: &DataType) -> DataType {
         | DataType::FixedSizeList(of, _) => {
             DataType::List(Arc::new(Field::new(ELEMENT, storable_type(of.data_type()), true)))
         }
-        DataType::Struct(fields) => DataType::Struct(fields.iter().map(storable_field).collect()),
         other => other.clone(),
     }
-}
-
-fn storable_field(field: &FieldRef) -> FieldRef {
-    Arc::new(Field::new(field.name(), storable_type(field.data_type()), true))
 }
 
 /// The plan with each column cast to `schema`'s type where it differs.
@@ -109,15 +106,11 @@ mod tests {
     fn what_lists_hold_is_named_and_stored_as_delta_has_it() {
         let of = |name: &str, kind: &DataType| Arc::new(Field::new(name, kind.clone(), false));
         let text = of("item", &DataType::Utf8View);
-        let row = DataType::Struct(Fields::from(vec![of("n", &DataType::UInt8)]));
         for (have, want) in [
             (DataType::List(text.clone()), DataType::Utf8),
             (DataType::LargeList(text.clone()), DataType::Utf8),
             (DataType::FixedSizeList(text, 2), DataType::Utf8),
-            (
-                DataType::List(of("item", &row)),
-                DataType::Struct(Fields::from(vec![Field::new("n", DataType::Int16, true)])),
-            ),
+            (DataType::List(of("item", &DataType::UInt8)), DataType::Int16),
         ] {
             let schema = storable(&Schema::new(vec![Field::new("c", have, false)]));
             let wanted = DataType::List(Arc::new(Field::new("element", want, true)));

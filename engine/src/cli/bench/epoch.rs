@@ -106,16 +106,7 @@ async fn one(options: &EpochBench, rows: usize, lake: &Path) -> Result<Measured>
         measured.note_models(&pipeline);
         measured.note_tests(&pipeline);
     }
-    let epochs = options.epochs as f64;
-    measured.shares_ms = spent(before, epochs);
-    for (_, millis) in &mut measured.tests_ms {
-        *millis /= epochs;
-    }
-    measured.tests_ms.sort_by(|a, b| b.1.total_cmp(&a.1));
-    for (_, millis, read) in &mut measured.models_ms {
-        *millis /= epochs;
-        *read /= epochs;
-    }
+    an_epoch(&mut measured, spent(before, options.epochs as f64), options.epochs as f64);
     let held = |bytes: Option<u64>| Some(bytes?.saturating_sub(bank_bytes?));
     measured.hot_bytes = held(memory::anonymous_bytes());
     measured.peak_bytes = held(watch.peak_bytes());
@@ -141,6 +132,19 @@ async fn one(options: &EpochBench, rows: usize, lake: &Path) -> Result<Measured>
     }
     std::fs::remove_dir_all(copies).map_err(|e| not_removed(lake, e))?;
     Ok(measured)
+}
+
+/// What all epochs took, by epoch.
+fn an_epoch(measured: &mut Measured, shares_ms: Vec<(&'static str, f64)>, epochs: f64) {
+    measured.shares_ms = shares_ms;
+    for (_, millis) in &mut measured.tests_ms {
+        *millis /= epochs;
+    }
+    measured.tests_ms.sort_by(|a, b| b.1.total_cmp(&a.1));
+    for (_, millis, read) in &mut measured.models_ms {
+        *millis /= epochs;
+        *read /= epochs;
+    }
 }
 
 fn bytes_in(folder: &Path) -> std::io::Result<u64> {

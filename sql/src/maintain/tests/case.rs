@@ -160,9 +160,13 @@ async fn agrees(session: &Session, model: &Model, expected: &[RecordBatch]) -> b
     if !model.maintained.is_ordered() || !model.query.portable {
         return true;
     }
-    // Some plans in one piece it refuses to make.
-    let whole = session.run_whole(&model.prepared, Way::default()).await;
-    whole.map_or(true, |(rows, _)| texts(&rows) == texts(expected))
+    // Some plans in one piece it refuses to make, and in some it takes the sort from under an offset.
+    let sql = &model.query.sql;
+    if sql.contains(" offset ") || session.physical(model.prepared.optimized()).await.is_err() {
+        return true;
+    }
+    let (rows, _) = session.run_whole(&model.prepared, Way::default()).await.unwrap();
+    texts(&rows) == texts(expected)
 }
 
 /// Brings a model up to date and compares it with its recompute.

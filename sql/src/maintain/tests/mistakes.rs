@@ -226,6 +226,30 @@ async fn rows_of_no_relation_do_not_vanish() {
 }
 
 #[tokio::test]
+async fn two_functions_are_two() {
+    let sql = "select t.id, a.n, b.n as m from t cross join generate_series(1, 2) as a(n) cross join \
+               generate_series(3, 5) as b(n)";
+    let told = last_change(sql, &[&[("t", &[], &[row(1, 7)])], &[("t", &[], &[row(2, 8)])]]).await;
+    assert_eq!(told, ["+2|1|3", "+2|1|4", "+2|1|5", "+2|2|3", "+2|2|4", "+2|2|5"]);
+}
+
+#[tokio::test]
+async fn days_up_to_the_epochs_do_not_freeze() {
+    let sql = "with recursive d as (select date '2024-01-01' as day union all select cast(day + interval \
+               '1 day' as date) from d where day < current_date) select day from d";
+    let told = last_change(sql, &[&[], &[], &[]]).await;
+    assert_eq!(told[1..], ["+2024-01-04"], "{told:?}");
+}
+
+#[tokio::test]
+async fn working_rows_may_have_a_relations_name() {
+    let sql = "with recursive u as (select id, 0 as n from t union all select id, n + 1 from u where n < 1) \
+               select id, n from u";
+    let told = last_change(sql, &[&[("t", &[], &[row(1, 7)])], &[("t", &[], &[row(2, 8)])]]).await;
+    assert_eq!(told, ["full: a recursive query", "+2|0", "+2|1"]);
+}
+
+#[tokio::test]
 async fn a_recursion_over_relations_is_made_anew() {
     let tree = "with recursive r as (select id, k, 0 as depth from t where k is null union all \
                 select t.id, t.k, r.depth + 1 from t join r on t.k = r.id) ";
@@ -278,4 +302,41 @@ async fn one_hot_key_that_reaches_too_much_is_recomputed_and_said() {
     assert_eq!(told, ["full: the change reaches more than 10 rows", "+2|40"]);
     let told = last_change_within(sql, &[first, &[("u", &[], &hot)]], 100).await;
     assert_eq!(told, ["+2|40"]);
+}
+
+#[tokio::test]
+async fn where_order_decides_rows_do_not_depend_on_where_they_lay() {
+    // The same rows, come at once and one by one the other way round.
+    let rows = [real(1, 1e16), real(2, 1.0), real(3, -1e16), real(4, 1.0), real(5, 3.0)];
+    for sql in [
+        "select k, sum(x) as s from t group by rollup (k)",
+        "select id, sum(x) over (order by k) as s from t",
+        "select id, first_value(x) over (order by k) as s from t",
+        "select id, x from t order by k limit 2",
+        "select id from t limit 2",
+        "select id from t order by k offset 3",
+        "select id from t order by x offset 3",
+        "with recursive r as (select k, sum(x) as s from t group by k union all select k + 1, s from r \
+         where k < 8) select k, s from r",
+    ] {
+        let at_once = last_change(sql, &[&[("t", &[], &rows)]]).await;
+        let mut held: Vec<String> = Vec::new();
+        let one_by_one: Vec<Vec<Step<'_>>> =
+            (0..rows.len()).rev().map(|at| vec![("t", &[][..], &rows[at..=at])]).collect();
+        for count in 1..=rows.len() {
+            let epochs: Vec<&[Step<'_>]> = one_by_one[..count].iter().map(Vec::as_slice).collect();
+            for line in last_change(sql, &epochs).await {
+                match line.split_at(1) {
+                    ("-", row) => held.retain(|known| known != row),
+                    ("+", row) => held.push(row.to_owned()),
+                    _ => {}
+                }
+            }
+        }
+        let mut wanted: Vec<String> =
+            at_once.iter().filter_map(|line| line.strip_prefix('+')).map(str::to_owned).collect();
+        wanted.sort_unstable();
+        held.sort_unstable();
+        assert_eq!(held, wanted, "{sql}");
+    }
 }

@@ -141,8 +141,18 @@ impl Maker<'_, '_> {
         if self.tape.chance(30) {
             let Some((order, same)) = self.total_order(&inner, &[Kind::Int]) else { return inner };
             let alias = self.name("o");
-            let sql = format!("select * from ({}) as {alias} order by {order} limit 3", inner.sql);
-            return Query { sql, columns: inner.columns, portable: inner.portable && same };
+            let (taken, is_total) = match self.tape.choose(5) {
+                0 => (format!("order by {order} offset 1"), true),
+                1 => (format!("order by {order} limit 2 offset 1"), true),
+                2 => {
+                    (format!("order by {} limit 3", order.split(' ').next().unwrap_or("1")), false)
+                }
+                3 => ("limit 3".to_owned(), false),
+                _ => (format!("order by {order} limit 3"), true),
+            };
+            let sql = format!("select * from ({}) as {alias} {taken}", inner.sql);
+            let portable = inner.portable && same && is_total;
+            return Query { sql, columns: inner.columns, portable };
         }
         let alias = self.name("e");
         let (list, columns, portable) = self.aggregates(&inner);

@@ -56,7 +56,8 @@ impl Maker<'_, '_> {
         let inner = self.query(depth - 1);
         let (alias, steps, name) = (self.name("l"), self.name("s"), self.name("n"));
         let rows = if self.tape.chance(50) {
-            format!("generate_series(1, 3) as {steps}({name})")
+            let last = 1 + self.tape.choose(3);
+            format!("generate_series(1, {last}) as {steps}({name})")
         } else {
             let own = self.name("y");
             format!(
@@ -104,6 +105,19 @@ impl Maker<'_, '_> {
             return inner;
         };
         let (alias, name) = (self.name("w"), self.name("n"));
+        let real = self.pick(&inner, &[Kind::Real]).filter(|_| self.tape.chance(50));
+        if let Some((real, _)) = real {
+            // Ties, and sums that depend on how they fall.
+            let first = order.split(' ').next().unwrap_or_default();
+            let call = *self.tape.one_of(&["sum", "first_value"]);
+            let sql = format!(
+                "select *, {call}({real}) over (order by {first}) as {name} from ({}) as {alias}",
+                inner.sql
+            );
+            let mut columns = inner.columns;
+            columns.push((name, Kind::Real));
+            return Query { sql, columns, portable: false };
+        }
         let call = *self.tape.one_of(&["row_number()", "dense_rank()", "count(*)"]);
         let sql = format!(
             "select *, cast({call} over (order by {order}) as bigint) as {name} from ({}) as {alias}",
