@@ -22,6 +22,9 @@
 //!   costs does not grow with the versions before it.
 //! - Whether a key has a partner is asked of one row, and rows that a flag or an open end tells from
 //!   history are found by an index of these alone.
+//! - What has no local key runs over all rows of its inputs, which are sorted first where their order
+//!   decides ([`unkeyed`]); a recursion or a limit over a sort is one piece over the parts that are nodes
+//!   again ([`leaves`]). Rows of no relation are constant.
 //! - A restriction to keys passes down to the scans where it commutes with every operator on the
 //!   way ([`access`]); from a join's one side it finds the other side's by their join keys.
 //!
