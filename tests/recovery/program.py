@@ -5,11 +5,13 @@ It must never look into a lake by itself: what a run left there is `tables`' to 
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import threading
 from pathlib import Path
 
+MODELS = Path(__file__).parents[2] / "models"
 END_SECONDS_MAX = 120.0
 TRANSACTIONS = "banking_server.transaction"
 
@@ -107,6 +109,14 @@ class Program:
         run = self.spawn("sql", query, "--lake", lake, "--format", "json")
         assert run.wait() == 0, run.errors()
         return [json.loads(line) for line in run.out.read_text().splitlines()]
+
+
+def project_with(folder: Path, texts: dict[str, str]) -> Path:
+    """The bank's project with these files added, or in place of its own."""
+    shutil.copytree(MODELS, folder)
+    for name, text in texts.items():
+        (folder / name).write_text(text)
+    return folder
 
 
 def replaying(capture: Path, lake: Path, rows: int = 60) -> list[str]:

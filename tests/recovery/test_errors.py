@@ -4,7 +4,6 @@ makes what an undisturbed one would have made.
 """
 
 import re
-import shutil
 import signal
 import subprocess
 from collections import Counter
@@ -14,12 +13,11 @@ import pytest
 from stack.server import free_port, wait_until
 
 from . import broken
-from .program import replaying
+from .program import project_with, replaying
 from .service import Service
 from .tables import Lake, assert_same, contents, differences
 from .topics import fill, put, records, write_config
 
-MODELS = Path(__file__).parents[2] / "models"
 FAILED, INVALID, UNAVAILABLE, CORRUPT = 1, 2, 3, 5
 # Epochs that hold good ones too, at both ends, don't count.
 BAD_MESSAGES = 1600
@@ -86,12 +84,6 @@ def test_no_config(program, tmp_path):
     assert "nowhere.toml" in said and "--config" in said, said
 
 
-def broken_models(folder: Path, name: str, text: str) -> Path:
-    shutil.copytree(MODELS, folder)
-    (folder / name).write_text(text)
-    return folder
-
-
 @pytest.mark.parametrize(("name", "text", "place", "words"), [
     ("marts/m.sql", "select nosuch from {{ ref('stg_customers') }}", ":1:8: ", "nosuch"),
     ("marts/m.sql", "select *\nfrom {{ ref('stg_custmers') }}", ":2:9: ", '"stg_customers"'),
@@ -110,10 +102,11 @@ def broken_models(folder: Path, name: str, text: str) -> Path:
     ("marts/m.sql", "select * from {{ ref('stg_customers') }} where load_timestamp > '2024-01-01'",
      ":1:1: ", "`load_timestamp` is an audit column"),
     ("marts/m.sql", "select\n  frob(1) as r from {{ ref('stg_customers') }}", ":2:3: ", "frob"),
-], ids=["column", "ref", "cycle", "yaml", "random", "sample", "sample_of_rows", "all", "hard_coded", "audit", "function"])
+], ids=["column", "ref", "cycle", "yaml", "random", "sample", "sample_of_rows", "all",
+        "hard_coded", "audit", "function"])
 def test_bad_model(program, capture, tmp_path, name, text, place, words):
     """file:line:column, before anything is read: no epoch comes of it."""
-    models, lake = broken_models(tmp_path / "models", name, text), tmp_path / "lake"
+    models, lake = project_with(tmp_path / "models", {name: text}), tmp_path / "lake"
     said = program.expect(INVALID, *replaying(capture, lake), "--models", models)
     assert f"error: {name}{place}" in said and words in said, said
     assert not list(lake.rglob("*.json")) and not list(lake.rglob("*.parquet"))
@@ -124,7 +117,7 @@ def test_bad_model_on_a_lake_that_runs(program, capture, reference, tmp_path):
     lake = tmp_path / "lake"
     program.expect(0, *replaying(capture, lake, 1000))
     text = "select nosuch from {{ ref('dim_date') }}"
-    models = broken_models(tmp_path / "models", "marts/m.sql", text)
+    models = project_with(tmp_path / "models", {"marts/m.sql": text})
     program.expect(INVALID, *replaying(capture, lake, 1000), "--models", models)
     assert_same(program, Lake(lake), reference)
 

@@ -38,8 +38,9 @@ BEGAN = "effective_from"
 NOTES = """\
 (a) the median epoch: raw events, current rows, every model, snapshot and test, Delta files on disk
 (b) the second `dbt build`, as a process: every model and test in full, one after the other, each on all
-    cores, snapshots by comparison; {inner:.2f} s of it are dbt's own count, without its start. Its incremental model keeps rows
-    that the source deleted: {stale} rows in {models} of {compared} models differ from the lake's
+    cores, snapshots by comparison; {inner:.2f} s of it are dbt's own count, without its start. Its
+    incremental model keeps rows that the source deleted: {stale} rows in {models} of {compared} models
+    differ from the lake's
 (c) the models' compiled SQL in graph order, the median of {runs} runs, after which no row of those
     models differs; no tests, and snapshots are left as they stand after (b)
 (d) the last part of the initial read, then every model, snapshot and test from nothing

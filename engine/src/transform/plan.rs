@@ -13,6 +13,7 @@ use freshet_sql::lineage::reads_time_anywhere as reads_time;
 use freshet_sql::lineage::{Lineage, lineage};
 use freshet_sql::maintain::images::{PerImage, SEQ, per_image};
 use freshet_sql::maintain::keys::KeyExprs;
+use freshet_sql::maintain::place;
 use freshet_sql::maintain::{Cost, Maintained};
 use freshet_sql::materialize::snapshot::SnapshotSpec;
 use freshet_sql::plan::failure::PlanFailure;
@@ -207,22 +208,18 @@ fn declared(
     plan: &LogicalPlan,
     depends_on: &[Node],
     sql: &str,
-    place: impl Fn(u32, u32) -> Location,
+    locate: impl Fn(u32, u32) -> Location,
     top: &Location,
 ) -> Result<()> {
-    let reads = relations(plan);
+    let reads = relations(plan)?;
     let bare = reads.iter().find(|name| !depends_on.iter().any(|known| known.name() == *name));
     let Some(name) = bare else { return Ok(()) };
-    let at = sql.find(name.as_str()).map(|at| {
-        let (line, column) =
-            (sql[..at].matches('\n').count(), at - sql[..at].rfind('\n').map_or(0, |n| n + 1));
-        (line as u64 + 1, column as u64 + 1)
-    });
+    let at = place::name(sql, name).map(|(line, column)| (line.into(), column.into()));
     let message = format!("`{name}` is read by its bare name");
     let hint = format!(
         "write {{{{ ref('{name}') }}}}, or source(..), so that what changes in it is followed"
     );
-    Err(located(PlanFailure { message, at, hint: Some(hint) }, place, top))
+    Err(located(PlanFailure { message, at, hint: Some(hint) }, locate, top))
 }
 
 impl Planned {

@@ -8,7 +8,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use super::obstacle::Construct;
 use crate::error::Result;
-use crate::plan::live::is_relation;
+use crate::plan::live::scans;
 
 /// Why a plan is run in one piece, if it must be, and the parts of it that are not.
 pub(super) fn unit(plan: &LogicalPlan) -> Result<Option<(Construct, Vec<LogicalPlan>)>> {
@@ -33,21 +33,6 @@ fn below_sort(plan: &LogicalPlan) -> Option<&LogicalPlan> {
         LogicalPlan::SubqueryAlias(node) => below_sort(&node.input),
         _ => None,
     }
-}
-
-/// Scans of relations, in subqueries too; equal ones once.
-pub(super) fn scans(plan: &LogicalPlan) -> Result<Vec<LogicalPlan>> {
-    let mut found = Vec::new();
-    plan.apply_with_subqueries(|node| {
-        if let LogicalPlan::TableScan(scan) = node
-            && is_relation(scan)
-            && !found.contains(node)
-        {
-            found.push(node.clone());
-        }
-        Ok(TreeNodeRecursion::Continue)
-    })?;
-    Ok(found)
 }
 
 fn has_subquery(expr: &Expr) -> bool {

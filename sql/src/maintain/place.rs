@@ -12,13 +12,25 @@ use super::obstacle::Construct;
 /// Line and column, from 1, of the place where the construct most likely stands in this SQL; `key` is by
 /// what rows were to be found there, as a plan names it.
 pub fn place(sql: &str, construct: Construct, key: &str) -> Option<(u32, u32)> {
-    let dialect = GenericDialect {};
-    let tokens = Tokenizer::new(&dialect, sql).tokenize_with_location().ok()?;
-    let tokens: Vec<TokenWithSpan> =
-        tokens.into_iter().filter(|t| !matches!(t.token, Token::Whitespace(_))).collect();
+    let tokens = tokens(sql)?;
     let words: Vec<String> = tokens.iter().map(|t| t.token.to_string().to_lowercase()).collect();
-    let at = find(&words, construct, key)?;
-    let start = tokens.get(at)?.span.start;
+    start(tokens.get(find(&words, construct, key)?)?)
+}
+
+/// The same of the first place where a name stands.
+pub fn name(sql: &str, name: &str) -> Option<(u32, u32)> {
+    let is_it = |t: &&TokenWithSpan| matches!(&t.token, Token::Word(word) if word.value == name);
+    start(tokens(sql)?.iter().find(is_it)?)
+}
+
+/// All but spaces and comments.
+fn tokens(sql: &str) -> Option<Vec<TokenWithSpan>> {
+    let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location().ok()?;
+    Some(tokens.into_iter().filter(|t| !matches!(t.token, Token::Whitespace(_))).collect())
+}
+
+fn start(token: &TokenWithSpan) -> Option<(u32, u32)> {
+    let start = token.span.start;
     Some((u32::try_from(start.line).ok()?, u32::try_from(start.column).ok()?))
 }
 
@@ -157,6 +169,8 @@ mod tests {
         assert_eq!(place(keys, Construct::DerivedKey, "b.n"), Some((2, 1)));
         assert_eq!(place(keys, Construct::DerivedKey, "a.x"), Some((3, 1)));
         assert_eq!(place(keys, Construct::DerivedKey, ""), Some((1, 17)));
+        let named = "-- stg_a\nselect * from stg_abc join stg_a on 'stg_a' <> x";
+        assert_eq!((name(named, "stg_a"), name(named, "b")), (Some((2, 28)), None));
         let steps = "with recursive s as (select 1 as n)\nselect n from s";
         assert_eq!(place(steps, Construct::Recursion, ""), Some((1, 6)));
     }

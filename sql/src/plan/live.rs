@@ -129,19 +129,27 @@ pub(crate) fn reads_other(plan: &LogicalPlan) -> bool {
     reads || looked.is_err()
 }
 
-/// The relations that a plan reads, in subqueries too.
-pub fn relations(plan: &LogicalPlan) -> BTreeSet<String> {
-    let mut names = BTreeSet::new();
-    let looked = plan.apply_with_subqueries(|node| {
-        if let LogicalPlan::TableScan(scan) = node
-            && is_relation(scan)
+/// Scans of the project's relations, in subqueries too; equal ones once.
+pub(crate) fn scans(plan: &LogicalPlan) -> Result<Vec<LogicalPlan>> {
+    let mut found = Vec::new();
+    plan.apply_with_subqueries(|node| {
+        if matches!(node, LogicalPlan::TableScan(scan) if is_relation(scan))
+            && !found.contains(node)
         {
-            names.insert(scan.table_name.table().to_owned());
+            found.push(node.clone());
         }
         Ok(TreeNodeRecursion::Continue)
-    });
-    debug_assert!(looked.is_ok(), "nothing in it fails");
-    names
+    })?;
+    Ok(found)
+}
+
+/// The relations that a plan reads, in subqueries too.
+pub fn relations(plan: &LogicalPlan) -> crate::error::Result<BTreeSet<String>> {
+    let name = |scan: LogicalPlan| match scan {
+        LogicalPlan::TableScan(scan) => Some(scan.table_name.table().to_owned()),
+        _ => None,
+    };
+    Ok(scans(plan)?.into_iter().filter_map(name).collect())
 }
 
 #[async_trait::async_trait]

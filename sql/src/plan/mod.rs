@@ -29,6 +29,7 @@ use datafusion::execution::context::{SessionContext, SessionState};
 use datafusion::logical_expr::{Expr, LogicalPlan, ScalarUDF};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionConfig;
+use datafusion::sql::parser::Statement;
 
 use crate::error::{Error, Result};
 use crate::maintain::canonical;
@@ -150,13 +151,18 @@ impl Session {
         &self,
         sql: &str,
     ) -> std::result::Result<Vec<(Option<String>, String)>, PlanFailure> {
-        let state = self.context.state();
-        let dialect = state.config_options().sql_parser.dialect;
-        let statement = state.sql_to_statement(sql, &dialect)?;
+        let (state, statement) = self.parsed(sql)?;
         let names = state.resolve_table_references(&statement)?;
         let split =
             |name: TableReference| (name.schema().map(str::to_owned), name.table().to_owned());
         Ok(names.into_iter().map(split).collect())
+    }
+
+    fn parsed(&self, sql: &str) -> std::result::Result<(SessionState, Statement), PlanFailure> {
+        let state = self.context.state();
+        let dialect = state.config_options().sql_parser.dialect;
+        let statement = state.sql_to_statement(sql, &dialect)?;
+        Ok((state, statement))
     }
 
     /// The plan that only reads this relation.
@@ -166,12 +172,9 @@ impl Session {
 
     /// Plans SQL text: syntax, names and types are checked here.
     pub async fn plan(&self, sql: &str) -> std::result::Result<LogicalPlan, PlanFailure> {
-        let state = self.context.state();
-        let dialect = state.config_options().sql_parser.dialect;
-        let statement = state.sql_to_statement(sql, &dialect)?;
-        if let Some((at, message, hint)) = refuse::misread(&statement) {
-            let hint = Some(hint.to_owned());
-            return Err(PlanFailure { message: message.to_owned(), at: Some(at), hint });
+        let (state, statement) = self.parsed(sql)?;
+        if let Some(failure) = refuse::misread(&statement) {
+            return Err(failure);
         }
         match state.statement_to_plan(statement).await? {
             LogicalPlan::Ddl(_)

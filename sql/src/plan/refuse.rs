@@ -9,6 +9,9 @@ use std::ops::ControlFlow;
 use datafusion::execution::context::SessionContext;
 use datafusion::sql::parser::Statement;
 use sqlparser::ast::{Expr, Spanned, TableFactor, Visit, Visitor};
+use sqlparser::tokenizer::Span;
+
+use super::failure::PlanFailure;
 
 /// Taken out of every session: a model that calls one gets "invalid function".
 const UNSTABLE: [&str; 4] = ["random", "uuid", "uuidv7", "current_time"];
@@ -33,9 +36,8 @@ pub fn refused(message: &str) -> Option<(&'static str, String)> {
     Some((name, hint))
 }
 
-/// What in a statement DataFusion would answer otherwise than it says: with the place, the words and what
-/// to write instead.
-pub fn misread(statement: &Statement) -> Option<Misread> {
+/// What in a statement DataFusion would answer otherwise than it says, where it stands.
+pub fn misread(statement: &Statement) -> Option<PlanFailure> {
     let Statement::Statement(statement) = statement else { return None };
     match statement.visit(&mut Reader) {
         ControlFlow::Break(found) => Some(found),
@@ -43,39 +45,36 @@ pub fn misread(statement: &Statement) -> Option<Misread> {
     }
 }
 
-/// Line and column, what is refused, and what helps.
-pub type Misread = ((u64, u64), &'static str, &'static str);
-
 struct Reader;
 
 impl Visitor for Reader {
-    type Break = Misread;
+    type Break = PlanFailure;
 
-    fn pre_visit_table_factor(&mut self, table: &TableFactor) -> ControlFlow<Misread> {
+    fn pre_visit_table_factor(&mut self, table: &TableFactor) -> ControlFlow<PlanFailure> {
         let sampled = match table {
-            TableFactor::Table { name, sample: Some(_), .. } => name.span().start,
-            TableFactor::Derived { subquery, sample: Some(_), .. } => subquery.span().start,
+            TableFactor::Table { name, sample: Some(_), .. } => name.span(),
+            TableFactor::Derived { subquery, sample: Some(_), .. } => subquery.span(),
             _ => return ControlFlow::Continue(()),
         };
-        ControlFlow::Break((
-            (sampled.line, sampled.column),
-            "a sample can't be taken",
-            "it would be another one at each run; take a part of the keys instead, as in `where md5(id) < \
-             '1'`",
-        ))
+        let help = "it would be another one at each run; take a part of the keys instead, as in \
+                    `where md5(id) < '1'`";
+        ControlFlow::Break(failure(sampled, "a sample can't be taken", help))
     }
 
-    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Misread> {
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<PlanFailure> {
         match expr {
             Expr::AllOp { left, right, .. } if matches!(right.as_ref(), Expr::Subquery(_)) => {
-                let start = left.span().start;
-                ControlFlow::Break((
-                    (start.line, start.column),
-                    "a comparison with all rows of a subquery can't be made",
-                    "compare with its max or min, or write `not exists (..)` with the opposite",
-                ))
+                let what = "a comparison with all rows of a subquery can't be made";
+                let help =
+                    "compare with its max or min, or write `not exists (..)` with the opposite";
+                ControlFlow::Break(failure(left.span(), what, help))
             }
             _ => ControlFlow::Continue(()),
         }
     }
+}
+
+fn failure(at: Span, message: &str, hint: &str) -> PlanFailure {
+    let at = Some((at.start.line, at.start.column));
+    PlanFailure { message: message.to_owned(), at, hint: Some(hint.to_owned()) }
 }

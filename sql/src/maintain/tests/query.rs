@@ -29,6 +29,14 @@ pub struct Query {
     pub portable: bool,
 }
 
+impl Query {
+    /// Another query: the same columns and one more.
+    pub(super) fn with(mut self, column: (String, Kind), sql: String, portable: bool) -> Self {
+        self.columns.push(column);
+        Self { sql, columns: self.columns, portable: self.portable && portable }
+    }
+}
+
 /// What a generated query may read.
 pub struct Scope<'a> {
     pub relations: &'a [(String, Columns, bool)],

@@ -51,10 +51,8 @@ impl Maker<'_, '_> {
             format!("{call} over (partition by {by}{order})")
         };
         let sql = format!("select *, {call} as {name} from ({}) as {alias}", inner.sql);
-        let mut columns = inner.columns.clone();
-        columns.push((name, kind));
         let means_one = is_total && kind != Kind::Real || order.is_empty() && same;
-        Query { sql, columns, portable: inner.portable && means_one }
+        inner.with((name, kind), sql, means_one)
     }
 
     /// An order and a bounded range over it.
@@ -174,9 +172,7 @@ impl Maker<'_, '_> {
                 "select *, {column} {than} {now} {bound} as {name} from ({}) as {alias}",
                 inner.sql
             );
-            let mut columns = inner.columns;
-            columns.push((name, Kind::Flag));
-            return Query { sql, columns, portable: false };
+            return inner.with((name, Kind::Flag), sql, false);
         }
         let mut condition = format!("{alias}.{column} {than} {now} {bound}");
         if self.tape.chance(30) {
@@ -203,9 +199,7 @@ impl Maker<'_, '_> {
                  from ({}) as {alias}",
                 inner.sql
             );
-            let mut columns = inner.columns.clone();
-            columns.push((name, kind));
-            return Query { sql, columns, portable: false };
+            return inner.with((name, kind), sql, false);
         }
         let Some((by_time, frame)) = self.range(&inner) else { return inner };
         let most = self.pick(&inner, &[Kind::Int]).filter(|_| self.tape.chance(50));
@@ -215,9 +209,7 @@ impl Maker<'_, '_> {
              as bigint) as {name} from ({}) as {alias}",
             inner.sql
         );
-        let mut columns = inner.columns.clone();
-        columns.push((name, Kind::Int));
-        Query { sql, columns, portable: false }
+        inner.with((name, Kind::Int), sql, false)
     }
 
     pub(super) fn unnest(&mut self, depth: u32) -> Query {
@@ -229,8 +221,6 @@ impl Maker<'_, '_> {
             "select *, unnest(make_array({a}, {b})) as {name} from ({}) as {alias}",
             inner.sql
         );
-        let mut columns = inner.columns.clone();
-        columns.push((name, Kind::Int));
-        Query { sql, columns, portable: inner.portable }
+        inner.with((name, Kind::Int), sql, true)
     }
 }

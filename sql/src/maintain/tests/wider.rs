@@ -72,9 +72,7 @@ impl Maker<'_, '_> {
             list.join(", "),
             inner.sql
         );
-        let mut columns = inner.columns;
-        columns.push((name, Kind::Int));
-        Query { sql, columns, portable: inner.portable }
+        inner.with((name, Kind::Int), sql, true)
     }
 
     /// A recursion over a relation's rows, a few steps deep.
@@ -114,18 +112,14 @@ impl Maker<'_, '_> {
                 "select *, {call}({real}) over (order by {first}) as {name} from ({}) as {alias}",
                 inner.sql
             );
-            let mut columns = inner.columns;
-            columns.push((name, Kind::Real));
-            return Query { sql, columns, portable: false };
+            return inner.with((name, Kind::Real), sql, false);
         }
         let call = *self.tape.one_of(&["row_number()", "dense_rank()", "count(*)"]);
         let sql = format!(
             "select *, cast({call} over (order by {order}) as bigint) as {name} from ({}) as {alias}",
             inner.sql
         );
-        let mut columns = inner.columns;
-        columns.push((name, Kind::Int));
-        Query { sql, columns, portable: inner.portable && same }
+        inner.with((name, Kind::Int), sql, same)
     }
 
     /// Several groupings at once.
@@ -169,8 +163,6 @@ impl Maker<'_, '_> {
             left.sql,
             names[0]
         );
-        let mut columns = left.columns;
-        columns.push((name, Kind::Int));
-        Query { sql, columns, portable: left.portable && right.portable }
+        left.with((name, Kind::Int), sql, right.portable)
     }
 }
