@@ -18,10 +18,12 @@ pub mod drive;
 pub mod keeping;
 pub mod load;
 pub mod project;
+mod proof_run;
 pub mod proving;
 pub mod publishing;
 pub mod reader;
 pub mod rebuild;
+pub mod replay;
 pub mod reread;
 pub mod shares;
 pub mod sizes;
@@ -123,7 +125,7 @@ impl Pipeline {
         let proved = last.iter().flat_map(|d| &d.models);
         let proved = proved.filter_map(|m| Some((m.name.clone(), m.proved?))).collect();
         Ok(Self {
-            proving: Proving::new(settings.proof, project, catalog.columns(), proved),
+            proving: Proving::new(&settings, project, catalog.columns(), proved),
             compacting: Compacting::new(settings.lake.merge_files),
             keeping: Keeping::default(),
             tending: Tending::new(&settings.lake, settings.checkpoint.decisions_kept),

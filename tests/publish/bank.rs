@@ -13,6 +13,7 @@ use freshet::lake::options::{Memory, Options as LakeOptions};
 use freshet::lake::store::Store;
 use freshet::pipeline::catalog::Catalog;
 use freshet::pipeline::{Pipeline, Settings};
+use freshet::transform::options::ProofOptions;
 use freshet::transform::plan::Planned;
 use freshet_sql::project::Project;
 
@@ -30,6 +31,8 @@ pub struct BankLake {
     life: Life,
     /// Where local copies are kept, if they are.
     pub cold: Option<tempfile::TempDir>,
+    /// What the continuous prover may take from the next opening on.
+    pub proof: ProofOptions,
 }
 
 impl BankLake {
@@ -54,12 +57,14 @@ impl BankLake {
         let folder = tempfile::tempdir().unwrap();
         let clock = ManualClock::default();
         clock.set_us(START_US);
-        let settings = settings(&folder, cold.as_ref(), &clock);
+        let proof = ProofOptions::default();
+        let settings = settings(&folder, cold.as_ref(), proof, &clock);
         let pipeline = Pipeline::open(&project, settings).await.unwrap();
         let mut life = Life::new(seed, customers, START_US);
         let read = life.initial();
         let (decisions, books) = (Vec::new(), Vec::new());
-        let mut lake = Self { folder, project, pipeline, decisions, books, clock, life, cold };
+        let mut lake =
+            Self { folder, project, pipeline, decisions, books, clock, life, cold, proof };
         lake.step(read).await;
         lake
     }
@@ -95,7 +100,7 @@ impl BankLake {
     pub async fn reopen(mut self, project: Option<Project>) -> Self {
         self.pipeline.close().await.unwrap();
         self.project = project.unwrap_or(self.project);
-        let settings = settings(&self.folder, self.cold.as_ref(), &self.clock);
+        let settings = settings(&self.folder, self.cold.as_ref(), self.proof, &self.clock);
         self.pipeline = Pipeline::open(&self.project, settings).await.unwrap();
         self
     }
@@ -104,13 +109,14 @@ impl BankLake {
 fn settings(
     folder: &tempfile::TempDir,
     cold: Option<&tempfile::TempDir>,
+    proof: ProofOptions,
     clock: &ManualClock,
 ) -> Settings {
     let cold_dir = cold.map(|dir| dir.path().display().to_string()).unwrap_or_default();
     Settings {
         lake: LakeOptions::at(folder.path().display().to_string()),
         envelope: envelope::options::Options::default(),
-        proof: freshet::transform::options::ProofOptions::default(),
+        proof,
         checkpoint: checkpoint::options::Options::default(),
         memory: Memory { cold_dir, ..Memory::default() },
         clock: Arc::new(clock.clone()),

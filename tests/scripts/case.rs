@@ -17,6 +17,8 @@ use freshet::lake::options::Options as LakeOptions;
 use freshet::pipeline::{Pipeline, Settings, project};
 use freshet_sql::project::Project;
 
+use crate::proof::replay::differences;
+
 use super::events::{DAY_US, Events, minutes};
 
 struct Stage {
@@ -76,7 +78,11 @@ pub async fn run(text: &str) -> Result<(), String> {
             other => return Err(at(format!("unknown word {other}"))),
         }
     }
-    stage.pipeline.take().ok_or("no pipeline")?.close().await.map_err(|e| e.to_string())
+    let pipeline = stage.pipeline.take().ok_or("no pipeline")?;
+    for part_events in [1, 3, usize::MAX] {
+        differences(&pipeline, &stage.project, part_events).await?;
+    }
+    pipeline.close().await.map_err(|e| e.to_string())
 }
 
 impl Stage {

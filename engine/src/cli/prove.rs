@@ -24,13 +24,15 @@ use crate::envelope;
 use crate::epoch::loading::Phase;
 use crate::error::{Error, Result};
 use crate::lake::append::AppendTable;
+use crate::lake::in_order::PART_EVENTS;
 use crate::lake::store::Store;
 use crate::lake::table::{Table, TableSpec};
 use crate::lake::{layout, load, raw, tables::Tables};
 use crate::pipeline::catalog::{Catalog, SourceTable};
 use crate::pipeline::load::take_imports;
 use crate::pipeline::proving;
-use crate::pipeline::rebuild::{numbered, replay};
+use crate::pipeline::replay::{Replayed, Rules, replay};
+use crate::transform::folding::Folding;
 use crate::transform::plan::{Planned, PlannedModel};
 use crate::transform::proof;
 
@@ -61,7 +63,8 @@ pub async fn run(options: &Prove, config: impl Fn() -> Result<Config>) -> Result
     {
         return Err(Error::invalid(format!("snapshot \"{name}\" can't be proved: {why}")));
     }
-    let prover = Prover { store, decision, catalog, planned, envelope };
+    let dedupe_events = lake.dedupe_events;
+    let prover = Prover { store, decision, catalog, planned, envelope, dedupe_events };
     let told = prover.all(options.model.as_deref()).await?;
     for one in &told {
         prover.keep(one).await?;
@@ -95,6 +98,7 @@ struct Prover {
     catalog: Catalog,
     planned: Planned,
     envelope: envelope::options::Options,
+    dedupe_events: usize,
 }
 
 impl Prover {
@@ -104,9 +108,9 @@ impl Prover {
             for (_, source) in self.catalog.iter() {
                 let started = Instant::now();
                 let Some(table) = self.table(&source.spec()).await? else { continue };
-                let Some(images) = self.images(source).await? else { continue };
-                let fresh = [images.0.change.added];
-                let proof = proof::proof(&source.relation, self.decision.epoch, &table, &fresh)?;
+                let Some(made) = self.replayed(source, Vec::new()).await? else { continue };
+                let epoch = self.decision.epoch;
+                let proof = proof::proof(&source.relation, epoch, &table, &made.rows)?;
                 told.push(Told::new("source", proof, &table, started)?);
             }
         }
@@ -131,12 +135,12 @@ impl Prover {
             Some(Ok(queries)) => {
                 let source = self.catalog.iter().find(|(_, s)| s.relation == queries.source);
                 let Some((_, source)) = source else { return Ok(None) };
-                let Some((resolved, numbers)) = self.images(source).await? else {
-                    return Ok(None);
-                };
-                let number = |place| numbers.get(&place).copied().unwrap_or_default();
-                let images = numbered(&resolved, number)?;
-                proof::history(&self.planned, model, &tables, &images, epoch).await?
+                let folding = vec![Folding::new(&self.planned, model)?];
+                let Some(made) = self.replayed(source, folding).await? else { return Ok(None) };
+                let versions = made.histories.into_values().flatten().collect::<Vec<_>>();
+                let own = tables.models.get(&model.name);
+                let own = own.ok_or_else(|| Error::bug("a table that was just read"))?;
+                proof::proof(&model.name, epoch, own, &versions)?
             }
             Some(Err(_)) => return Ok(None),
             None => {
@@ -172,17 +176,20 @@ impl Prover {
         Ok(Some(load::table(&self.store, spec.clone(), standing.version, None).await?))
     }
 
-    /// A source's rows and images as raw has them, as of the epoch.
-    async fn images(
+    /// A source as raw has it, as of the epoch, and the histories that are folded from it.
+    async fn replayed(
         &self,
         source: &SourceTable,
-    ) -> Result<Option<(crate::lake::current::Resolved, BTreeMap<usize, i64>)>> {
+        folding: Vec<Folding<'_>>,
+    ) -> Result<Option<Replayed>> {
         let path = layout::raw(&source.folder);
         let Some(standing) = self.decision.tables.get(&path) else { return Ok(None) };
         let part = Some(raw::PARTITION);
         let table =
             AppendTable::load(&self.store, path, raw::schema(), part, standing.version).await?;
-        Ok(Some(replay(&self.store, source, Some(&table), &self.envelope).await?))
+        let (store, envelope, dedupe_events) = (&self.store, &self.envelope, self.dedupe_events);
+        let rules = Rules { store, envelope, dedupe_events, part_events: PART_EVENTS };
+        Ok(Some(replay(rules, source, Some(&table), folding, self.decision.epoch).await?))
     }
 
     /// Tells the service what holds. Of what does not, keeps both versions, holds every target that was

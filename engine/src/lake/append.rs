@@ -63,6 +63,12 @@ impl AppendTable {
         Ok(table)
     }
 
+    /// Its files as they are now, to be read beside what comes: of an epoch that is decided.
+    pub fn pinned(&self) -> Self {
+        let fresh = Self::fresh(self.path.clone(), self.schema.clone(), self.identity.partition);
+        Self { files: self.files.clone(), ..fresh }
+    }
+
     /// Relative to the lake.
     pub fn path(&self) -> &str {
         &self.path
@@ -190,12 +196,14 @@ impl AppendTable {
         within.map(|entry| format!("{}/{}", self.path, entry.path)).collect()
     }
 
-    async fn read(&self, store: &Store, entry: &FileEntry) -> Result<RecordBatch> {
-        let path = format!("{}/{}", self.path, entry.path);
-        match self.uploads.iter().find(|upload| upload.path == path) {
-            Some(upload) => decode(upload.body.clone(), &self.schema, &path),
-            None => stored(store, &path, &self.schema).await,
-        }
+    /// Its live files, those of the running epoch included.
+    pub(super) fn files(&self) -> &[FileEntry] {
+        &self.files
+    }
+
+    /// A file of the running epoch, which is not in the lake yet.
+    pub(super) fn unwritten(&self, path: &str) -> Option<&Bytes> {
+        self.uploads.iter().find(|upload| upload.path == path).map(|upload| &upload.body)
     }
 
     /// Reads every live file, one after the other: they may not fit all at once.
@@ -208,6 +216,14 @@ impl AppendTable {
             take(self.read(store, entry).await?)?;
         }
         Ok(())
+    }
+
+    pub(super) async fn read(&self, store: &Store, entry: &FileEntry) -> Result<RecordBatch> {
+        let path = format!("{}/{}", self.path, entry.path);
+        match self.unwritten(&path) {
+            Some(body) => decode(body.clone(), &self.schema, &path),
+            None => stored(store, &path, &self.schema).await,
+        }
     }
 }
 

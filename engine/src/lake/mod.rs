@@ -19,6 +19,9 @@ pub mod dedupe;
 mod file;
 pub mod half_written;
 pub mod hot;
+pub mod in_order;
+#[cfg(test)]
+mod in_order_tests;
 pub mod index;
 pub mod keep;
 #[cfg(test)]
@@ -41,6 +44,7 @@ pub mod raw_merge;
 pub mod read;
 pub mod remember;
 pub mod room;
+pub mod scratch;
 pub mod stage;
 pub mod store;
 pub mod table;

@@ -184,7 +184,23 @@ impl Table {
         let removed = self.marks(&change.removed)?;
         let added = self.marks(&change.added)?;
         self.ranges.change([&removed, &added]);
-        for (row, identity) in removed.identities.into_iter().enumerate() {
+        self.replace(change, [removed.identities, added.identities], gone, epoch)
+    }
+
+    /// The same without the digest, which stays as it was.
+    pub(super) fn apply_uncounted(&mut self, change: &ChangeBatch, gone: &[Place]) -> Result<()> {
+        let told = [self.hasher.hashes(&change.removed)?, self.hasher.hashes(&change.added)?];
+        self.replace(change, told, gone, 0)
+    }
+
+    fn replace(
+        &mut self,
+        change: &ChangeBatch,
+        [removed, added]: [Vec<u128>; 2],
+        gone: &[Place],
+        epoch: u64,
+    ) -> Result<()> {
+        for (row, identity) in removed.into_iter().enumerate() {
             self.forget(identity, gone.get(row).copied()).ok_or_else(|| {
                 Error::bug(format!("a change of \"{}\" retracts a row it lacks", self.spec.path))
             })?;
@@ -192,7 +208,7 @@ impl Table {
         if change.added.num_rows() > 0 {
             let rows = RecordBatch::try_new(self.schema(), change.added.columns().to_vec())
                 .map_err(|e| Error::bug(format!("change of \"{}\": {e}", self.spec.path)))?;
-            self.append(rows, &added.identities, epoch)?;
+            self.append(rows, &added, epoch)?;
         }
         Ok(())
     }

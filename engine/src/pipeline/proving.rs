@@ -1,43 +1,49 @@
-//! The continuous prover: one model at a time is recomputed beside the epochs and compared.
+//! The continuous prover: one table at a time is made again beside the epochs and compared.
 //!
 //! Between two epochs the rows of a model and of what it reads are pinned: they are shared, so that
-//! costs nothing. The recompute runs in a thread of its own over a session of its own, and the next
-//! one waits several times as long as it took, so that it never takes more than a share of one core.
-//! It must never hold up an epoch, and never decide what a table holds: a difference only asks for
-//! the model to be made anew.
+//! costs nothing. The next proof waits several times as long as the one before took, so that it never takes
+//! more than a share of one core; what reads all of raw comes once a day. It must never hold up an epoch,
+//! and never decide what a table holds: a difference only asks for the table to be made anew.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use freshet_sql::project::Project;
 use tokio::task::JoinHandle;
 
-use super::Pipeline;
-use crate::error::{Error, Result};
+use super::catalog::Catalog;
+use super::proof_run::{ProofRun, Setup};
+use super::{Pipeline, Settings};
+use crate::cores;
+use crate::error::Result;
 use crate::lake::layout;
 use crate::lake::store::Store;
 use crate::lake::tables::{Tables, upload};
 use crate::publish::cursor;
 use crate::publish::target::TARGETS;
 use crate::transform::options::ProofOptions;
-use crate::transform::plan::{Planned, PlannedModel, SourceColumns};
-use crate::transform::proof::{self, Proof};
+use crate::transform::plan::{Planned, SourceColumns};
+use crate::transform::proof::Proof;
 use crate::transform::run::Input;
 
+/// Between two reads of all that raw has of a source, for one table: object storage is not read for nothing.
+const REPLAY_EVERY: Duration = Duration::from_hours(24);
+
 /// What the last finished proof said.
-type Done = (Result<Proof>, Duration);
+type Done = Result<(Result<Proof>, Duration)>;
 
 /// Runs proofs beside the epochs.
 pub struct Proving {
     options: ProofOptions,
-    project: Arc<Project>,
-    sources: Vec<SourceColumns>,
-    own: Arc<Mutex<Option<Planned>>>,
-    running: Option<JoinHandle<Done>>,
+    setup: Arc<Setup>,
+    /// The table, and its proof.
+    running: Option<(String, JoinHandle<Done>)>,
     next: usize,
     not_before: Option<Instant>,
+    /// When tables were last replayed.
+    replayed: BTreeMap<String, Instant>,
     proved: BTreeMap<String, u64>,
     /// The epoch at which a model was made anew: what was proved before says nothing of it.
     made: BTreeMap<String, u64>,
@@ -46,19 +52,25 @@ pub struct Proving {
 impl Proving {
     /// A prover of this project, which has proved nothing yet but what the last epoch says.
     pub fn new(
-        options: ProofOptions,
+        settings: &Settings,
         project: &Project,
         sources: Vec<SourceColumns>,
         proved: BTreeMap<String, u64>,
     ) -> Self {
-        Self {
-            options,
-            project: Arc::new(project.clone()),
+        let setup = Setup {
+            project: project.clone(),
             sources,
-            own: Arc::default(),
+            lake: settings.lake.clone(),
+            envelope: settings.envelope.clone(),
+            planned: Mutex::default(),
+        };
+        Self {
+            options: settings.proof,
+            setup: Arc::new(setup),
             running: None,
             next: 0,
             not_before: None,
+            replayed: BTreeMap::new(),
             proved,
             made: BTreeMap::new(),
         }
@@ -73,8 +85,7 @@ impl Proving {
     /// A proof that does not hold is given back.
     pub async fn tick(
         &mut self,
-        planned: &Planned,
-        tables: &Tables,
+        (planned, catalog, tables): (&Planned, &Catalog, &Tables),
         epoch: u64,
         time_us: i64,
     ) -> Option<Proof> {
@@ -83,11 +94,22 @@ impl Proving {
         if self.options.share_percent == 0 || self.running.is_some() || early {
             return found;
         }
-        let provable = |m: &&PlannedModel| m.snapshot.is_none();
-        let models: Vec<&PlannedModel> = planned.models.iter().filter(provable).collect();
-        if let Some(model) = models.get(self.next % models.len().max(1)) {
+        let names = planned.models.iter().map(|m| &m.name).chain(planned.sources.keys());
+        let names: Vec<&String> = names.collect();
+        for _ in 0..names.len() {
+            let name = names[self.next % names.len()];
             self.next = self.next.wrapping_add(1);
-            self.begin(model, tables, epoch, time_us);
+            if self.replayed.get(name).is_some_and(|at| at.elapsed() < REPLAY_EVERY) {
+                continue;
+            }
+            let run = ProofRun::of(name, (planned, catalog, tables), (epoch, time_us));
+            if let Some(run) = run {
+                if run.is_replay() {
+                    self.replayed.insert(name.clone(), Instant::now());
+                }
+                self.begin(name, run);
+                break;
+            }
         }
         found
     }
@@ -104,13 +126,14 @@ impl Proving {
     /// What was proved of models that are made anew says nothing of them any more.
     pub fn forget(&mut self, names: &BTreeSet<String>, epoch: u64) {
         self.proved.retain(|name, _| !names.contains(name));
+        self.replayed.retain(|name, _| !names.contains(name));
         self.made.extend(names.iter().map(|name| (name.clone(), epoch)));
     }
 
     /// The proof that has finished, if it does not hold.
     pub(super) async fn finished(&mut self) -> Option<Proof> {
-        let task = self.running.take_if(|task| task.is_finished())?;
-        let (made, took) = task.await.ok()?;
+        let (name, task) = self.running.take_if(|(_, task)| task.is_finished())?;
+        let (made, took) = task.await.ok()?.ok()?;
         let share = self.options.share_percent.clamp(1, 100);
         self.not_before = Some(Instant::now() + took * (100 - share) / share);
         match made {
@@ -123,29 +146,20 @@ impl Proving {
                 Some(proof)
             }
             Err(error) => {
-                tracing::warn!(%error, "a proof could not be made; it is tried again later");
+                self.replayed.remove(&name);
+                tracing::warn!(name, %error, "a proof could not be made; it is tried again later");
                 None
             }
         }
     }
 
-    fn begin(&mut self, model: &PlannedModel, tables: &Tables, epoch: u64, time_us: i64) {
-        let mut pinned = Tables::default();
-        let names = model.inputs.iter().map(|i| i.name()).chain([model.name.as_str()]);
-        for name in names {
-            if let Some(table) = tables.models.get(name) {
-                pinned.models.insert(name.to_owned(), table.pinned());
-            } else if let Some(table) = tables.source.get(name) {
-                pinned.source.insert(name.to_owned(), table.pinned());
-            }
-        }
-        let (project, sources) = (self.project.clone(), self.sources.clone());
-        let (own, name) = (self.own.clone(), model.name.clone());
-        self.running = Some(tokio::task::spawn_blocking(move || {
+    fn begin(&mut self, name: &str, run: ProofRun) {
+        let setup = self.setup.clone();
+        let task = tokio::spawn(cores::beside(move || {
             let since = Instant::now();
-            let made = prove(&own, &project, &sources, &name, &pinned, epoch, time_us);
-            (made, since.elapsed())
+            (run.run(&setup), since.elapsed())
         }));
+        self.running = Some((name.to_owned(), task));
     }
 }
 
@@ -156,18 +170,21 @@ impl Pipeline {
             || self.planned.tests.iter().any(|t| t.by_time)
     }
 
-    /// A proof does not hold: both versions are kept, targets are held, the model is made anew.
+    /// A proof does not hold: both versions are kept, targets are held, the table is made anew.
     pub(super) async fn disproved(&mut self, found: &Proof) -> Result<()> {
         let why = format!("epoch {}: {}", found.epoch, found.summary());
         tracing::error!(model = found.name, epoch = found.epoch, "{why}; it is made anew");
         keep(&self.store, found, &why).await?;
         self.store.put(&layout::repair(&found.name), Bytes::from(why)).await?;
         self.distrust(&found.name).await?;
+        self.wished.insert(found.name.clone());
         if let Some(table) = self.tables.models.get_mut(&found.name) {
             table.rehash()?;
+            self.forced.insert(found.name.clone());
+        } else if let Some(table) = self.tables.source.get_mut(&found.name) {
+            table.rehash()?;
+            self.stale_sources.insert(found.name.clone());
         }
-        self.wished.insert(found.name.clone());
-        self.forced.insert(found.name.clone());
         self.planned.add_readers(&mut self.forced);
         Ok(())
     }
@@ -198,35 +215,4 @@ async fn hold_all(store: &Store, name: &str, why: Option<&str>) -> Result<()> {
         cursor::hold(store, target, &format!("proof-{name}"), why).await?;
     }
     Ok(())
-}
-
-/// In a thread of its own, with a runtime of its own: nothing of it waits for the line.
-fn prove(
-    own: &Mutex<Option<Planned>>,
-    project: &Project,
-    sources: &[SourceColumns],
-    name: &str,
-    pinned: &Tables,
-    epoch: u64,
-    time_us: i64,
-) -> Result<Proof> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .map_err(|e| Error::unavailable("cannot start the prover", e))?;
-    runtime.block_on(async {
-        let known = own.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let planned = match known {
-            Some(planned) => planned,
-            None => Planned::new(project, sources).await?,
-        };
-        planned.session.set_time(time_us);
-        let model = planned.models.iter().find(|m| m.name == name);
-        let model = model.ok_or_else(|| Error::bug("a proof of an unknown model"))?;
-        let made = proof::model(&planned, model, pinned, epoch).await;
-        // After an error its relations may still hold rows.
-        if made.is_ok() {
-            *own.lock().unwrap_or_else(PoisonError::into_inner) = Some(planned);
-        }
-        made
-    })
 }

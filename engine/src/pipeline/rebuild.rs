@@ -1,58 +1,26 @@
 //! Making anew from raw: the images a source ever had, and its current rows.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
 use freshet_sql::change::{ChangeBatch, take_rows};
 use freshet_sql::maintain::recompute::StoredRows;
 use freshet_sql::rows::RowHasher;
 use hashbrown::{HashMap, HashSet};
 
 use super::Pipeline;
-use super::catalog::SourceTable;
+use super::replay::{Rules, replay};
 use super::step::changed;
-use crate::envelope::change::Change;
-use crate::envelope::options::Options;
 use crate::epoch::loading::Loading;
 use crate::error::Result;
-use crate::lake::append::AppendTable;
-use crate::lake::current::{Resolved, resolve};
-use crate::lake::dedupe::Window;
+use crate::lake::current::Resolved;
+use crate::lake::in_order::PART_EVENTS;
 use crate::lake::index::Place;
-use crate::lake::raw;
-use crate::lake::store::Store;
 use crate::lake::table::Table;
+use crate::transform::folding::Folding;
 use crate::transform::history::SourceImages;
 use crate::transform::run::Input;
-
-/// Works every raw event of a source in again, those of the running epoch included, from an empty
-/// table.
-///
-/// Numbers of images are those of raw, so that a rebuilt history equals the one that was followed.
-pub async fn replay(
-    store: &Store,
-    source: &SourceTable,
-    raw_table: Option<&AppendTable>,
-    options: &Options,
-) -> Result<(Resolved, BTreeMap<usize, i64>)> {
-    let mut events: Vec<(i64, Change)> = Vec::new();
-    if let Some(table) = raw_table {
-        let take = |rows: RecordBatch| {
-            events.extend(raw::changes(&rows, &source.schema.name)?);
-            Ok(())
-        };
-        table.read_each(store, take).await?;
-    }
-    events.sort_by_key(|(seq, _)| *seq);
-    let numbers = events.iter().enumerate().map(|(place, (seq, _))| (place, *seq)).collect();
-    let list: Vec<(usize, &Change)> =
-        events.iter().enumerate().map(|(place, (_, change))| (place, change)).collect();
-    let empty = Table::fresh(source.spec());
-    let mut window = Window::new(events.len().max(1));
-    let resolved = resolve(&source.schema, &empty, &list, &mut window, options)?;
-    Ok((resolved, numbers))
-}
 
 /// Images as the transform takes them, numbered.
 pub fn numbered(resolved: &Resolved, number: impl Fn(usize) -> i64) -> Result<SourceImages> {
@@ -98,35 +66,31 @@ impl Pipeline {
         // What a source's replay changes is no change that its readers could follow.
         input.forced.extend(self.stale_sources.iter().cloned());
         self.planned.add_readers(&mut input.forced);
-        let wanted: BTreeSet<String> = self
-            .planned
-            .models
-            .iter()
-            .filter(|m| input.forced.contains(&m.name))
-            .filter_map(|m| m.snapshot.as_ref()?.images.as_ref().ok())
-            .map(|queries| queries.source.clone())
-            .collect();
-        let sources: Vec<SourceTable> = self.catalog.iter().map(|(_, s)| s.clone()).collect();
-        for source in sources {
+        let rules = Rules {
+            store: &self.store,
+            envelope: &self.envelope,
+            dedupe_events: self.lake.dedupe_events,
+            part_events: PART_EVENTS,
+        };
+        for (name, source) in self.catalog.iter() {
             let stale = self.stale_sources.contains(&source.relation);
-            if !stale && !wanted.contains(&source.relation) {
+            let folds = self.planned.models.iter();
+            let folds =
+                folds.filter(|m| input.forced.contains(&m.name) && m.folds(&source.relation));
+            let folding =
+                folds.map(|m| Folding::new(&self.planned, m)).collect::<Result<Vec<_>>>()?;
+            if !stale && folding.is_empty() {
                 continue;
             }
             let raw_table = self.tables.raw.get(&source.folder);
-            let (resolved, numbers) =
-                replay(&self.store, &source, raw_table, &self.envelope).await?;
-            let images =
-                numbered(&resolved, |place| numbers.get(&place).copied().unwrap_or_default())?;
-            input.history.insert(source.relation.clone(), images);
+            let made = replay(rules, source, raw_table, folding, input.epoch).await?;
+            input.history.extend(made.histories);
             if stale && let Some(table) = self.tables.source.get_mut(&source.relation) {
-                let (change, gone) = instead(table, resolved.change.added)?;
+                let (change, gone) = instead(table, made.rows)?;
                 table.apply_at(&change, &gone, input.epoch)?;
                 changed(input, &source.relation, &change, table.hasher())?;
-                undecoded.extend(resolved.found.dead.iter().filter_map(|(at, reason)| {
-                    let (epoch, place) = raw::place_of(*numbers.get(at)?);
-                    let name = source.schema.name.clone();
-                    (epoch == input.epoch).then(|| (name, place, reason.clone()))
-                }));
+                let told = made.undecoded.into_iter();
+                undecoded.extend(told.map(|(place, reason)| (name.clone(), place, reason)));
             }
         }
         Ok(undecoded)
@@ -136,22 +100,32 @@ impl Pipeline {
 /// A change that does not decode: its table, its place among the epoch's changes of that, the reason.
 pub(super) type Undecoded = (Arc<str>, usize, String);
 
+/// Rows that are looked at together.
+const LOOKED_AT: usize = 65_536;
+
 /// What makes a source's table hold these rows and no others, and where those lie that go.
-fn instead(table: &Table, rows: RecordBatch) -> Result<(ChangeBatch, Vec<Place>)> {
+fn instead(table: &Table, rows: Vec<RecordBatch>) -> Result<(ChangeBatch, Vec<Place>)> {
     let schema = table.schema();
     let every = RowHasher::new(&schema, (0..schema.fields().len()).collect());
-    let mut wanted: HashMap<u128, Vec<u64>> = HashMap::new();
-    for (hash, row) in every.hashes(&rows)?.into_iter().zip(0..) {
-        wanted.entry(hash).or_default().push(row);
+    let mut wanted: HashMap<u128, Vec<(usize, u64)>> = HashMap::new();
+    for (batch, rows) in rows.iter().enumerate() {
+        for (hash, row) in every.hashes(rows)?.into_iter().zip(0..) {
+            wanted.entry(hash).or_default().push((batch, row));
+        }
     }
-    let mut gone = table.all_but(&HashSet::new());
-    let mut held = every.hashes(&table.take(&gone)?)?.into_iter();
-    gone.retain(|_| {
-        let hash = held.next().unwrap_or_default();
-        wanted.get_mut(&hash).and_then(Vec::pop).is_none()
+    let mut gone = Vec::new();
+    for places in table.all_but(&HashSet::new()).chunks(LOOKED_AT) {
+        let held = places.iter().zip(every.hashes(&table.take(places)?)?);
+        let without = held.filter(|(_, hash)| wanted.get_mut(hash).and_then(Vec::pop).is_none());
+        gone.extend(without.map(|(place, _)| *place));
+    }
+    let mut missing: Vec<Vec<u64>> = vec![Vec::new(); rows.len()];
+    wanted.into_values().flatten().for_each(|(batch, row)| missing[batch].push(row));
+    let added = rows.iter().zip(missing).map(|(rows, mut missing)| {
+        missing.sort_unstable();
+        take_rows(rows, missing)
     });
-    let mut missing: Vec<u64> = wanted.into_values().flatten().collect();
-    missing.sort_unstable();
-    let change = ChangeBatch { removed: table.take(&gone)?, added: take_rows(&rows, missing)? };
-    Ok((change, gone))
+    let added = added.collect::<std::result::Result<Vec<_>, _>>()?;
+    let added = concat_batches(&schema, &added)?;
+    Ok((ChangeBatch { removed: table.take(&gone)?, added }, gone))
 }

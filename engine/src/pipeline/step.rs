@@ -116,10 +116,10 @@ impl Pipeline {
             self.repaired(input).await?;
         }
         if loading == Loading::Done
-            && let Some(found) = self
-                .proving
-                .tick(&self.planned, &self.tables, decision.epoch, decision.time_us)
-                .await
+            && let Some(found) = {
+                let line = (&self.planned, &self.catalog, &self.tables);
+                self.proving.tick(line, decision.epoch, decision.time_us).await
+            }
         {
             self.disproved(&found).await?;
         }

@@ -2,7 +2,7 @@
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch};
 use arrow::compute::concat_batches;
-use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
+use arrow::datatypes::Int64Type;
 use freshet_sql::change::{ChangeBatch, take_rows};
 use freshet_sql::maintain::stored::{Stored, Wanted, When};
 use freshet_sql::materialize::snapshot::{Event, fold};
@@ -24,6 +24,16 @@ pub struct SourceImages {
     pub facts: Vec<(i64, i64, bool)>,
 }
 
+/// What a snapshot's query makes of images: an event for each, and the rows that they point at.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub rows: RecordBatch,
+    /// In the order of the images.
+    pub events: Vec<Event>,
+    /// The keys of the events, in no order.
+    pub keys: RecordBatch,
+}
+
 /// Runs a snapshot's queries over images and folds them onto the stored versions of their keys.
 pub async fn follow(
     session: &Session,
@@ -33,11 +43,20 @@ pub async fn follow(
     images: &SourceImages,
     stored: &dyn Stored,
 ) -> Result<ChangeBatch> {
-    let (rows, events, keys) = events_of(session, snapshot, queries, relation, images).await?;
-    let touched: HashSet<u128> = events.iter().map(|e| e.key).collect();
-    let found = versions_by_key(snapshot, stored, &keys)?;
+    let told = events_of(session, snapshot, queries, relation, images).await?;
+    onto_stored(snapshot, &told, stored)
+}
+
+/// Folds events onto the stored versions of their keys.
+pub(super) fn onto_stored(
+    snapshot: &PlannedSnapshot,
+    told: &Told,
+    stored: &dyn Stored,
+) -> Result<ChangeBatch> {
+    let touched: HashSet<u128> = told.events.iter().map(|e| e.key).collect();
+    let found = versions_by_key(snapshot, stored, &told.keys)?;
     let versions = versions_of(snapshot, &found, |key| touched.contains(&key))?;
-    Ok(fold(&snapshot.spec, &versions, &rows, &events)?)
+    Ok(fold(&snapshot.spec, &versions, &told.rows, &told.events)?)
 }
 
 /// What a fold needs of the stored versions of these keys: the open ones, since no time of a key comes
@@ -114,7 +133,7 @@ fn arrivals(
 }
 
 /// The keys of open versions, in the order of their rows.
-fn open_keys(snapshot: &PlannedSnapshot, versions: &RecordBatch) -> Result<Vec<u128>> {
+pub(super) fn open_keys(snapshot: &PlannedSnapshot, versions: &RecordBatch) -> Result<Vec<u128>> {
     let spec = &snapshot.spec;
     let base = versions.project(&(0..spec.query.fields().len()).collect::<Vec<_>>())?;
     let ends = versions.column_by_name(&spec.names.valid_to);
@@ -127,75 +146,14 @@ fn two_rows_of_one_key() -> Error {
     Error::failed("a snapshot's query has two rows of one unique key; make its unique_key unique")
 }
 
-/// Folds all of a source's events onto the history that was taken over. A key that is open there and
-/// that no event knows was deleted before the source was first read: it ends then.
-pub async fn onto_imported(
+/// The query's rows for each image, the events that point at them, and their keys.
+pub(super) async fn events_of(
     session: &Session,
     snapshot: &PlannedSnapshot,
     queries: &ImageQueries,
     relation: &LiveTable,
     images: &SourceImages,
-) -> Result<ChangeBatch> {
-    let (rows, mut events, _) = events_of(session, snapshot, queries, relation, images).await?;
-    let versions = versions_of(snapshot, &snapshot.imported, |_| true)?;
-    forget_what_is_told(snapshot, &versions, &mut events)?;
-    let known: HashSet<u128> = events.iter().map(|e| e.key).collect();
-    let first = images.facts.iter().map(|(at_us, _, _)| *at_us).min();
-    let mut gone = HashSet::new();
-    for key in open_keys(snapshot, &versions)? {
-        if let Some(at_us) = first
-            && !known.contains(&key)
-            && gone.insert(key)
-        {
-            events.push(Event { key, at_us, tx: 0, row: None });
-        }
-    }
-    Ok(fold(&snapshot.spec, &versions, &rows, &events)?)
-}
-
-/// Of a key's events within the span that its imported history tells already, only the last one
-/// counts: it says what the open version must be.
-fn forget_what_is_told(
-    snapshot: &PlannedSnapshot,
-    versions: &RecordBatch,
-    events: &mut Vec<Event>,
-) -> Result<()> {
-    let spec = &snapshot.spec;
-    let base = versions.project(&(0..spec.query.fields().len()).collect::<Vec<_>>())?;
-    let time = |name: &str| {
-        let column = versions.column_by_name(name);
-        let times = column.and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>());
-        times.ok_or_else(|| Error::bug(format!("an imported history without `{name}`")))
-    };
-    let (from, to) = (time(&spec.names.valid_from)?, time(&spec.names.valid_to)?);
-    let mut reached: HashMap<u128, i64> = HashMap::new();
-    for (row, key) in spec.key_hasher().hashes(&base)?.into_iter().enumerate() {
-        let end = if to.is_null(row) { from.value(row) } else { to.value(row) };
-        let latest = reached.entry(key).or_insert(end);
-        *latest = end.max(*latest);
-    }
-    let told = |e: &Event| reached.get(&e.key).is_some_and(|end| e.at_us <= *end);
-    let mut last: HashMap<u128, usize> = HashMap::new();
-    for (at, event) in events.iter().enumerate().filter(|(_, e)| told(e)) {
-        last.insert(event.key, at);
-    }
-    let mut at = 0;
-    events.retain(|event| {
-        let keep = !told(event) || last.get(&event.key) == Some(&at);
-        at += 1;
-        keep
-    });
-    Ok(())
-}
-
-/// The query's rows for each image, the events that point at them, in order, and their keys.
-async fn events_of(
-    session: &Session,
-    snapshot: &PlannedSnapshot,
-    queries: &ImageQueries,
-    relation: &LiveTable,
-    images: &SourceImages,
-) -> Result<(RecordBatch, Vec<Event>, RecordBatch)> {
+) -> Result<Told> {
     let _alone = relation.alone().await;
     relation.set(vec![images.rows.clone()]);
     let keys = session.run(&queries.keys).await?;
@@ -222,7 +180,7 @@ async fn events_of(
     }
     numbered.sort_by_key(|(number, _)| *number);
     let events = numbered.into_iter().map(|(_, event)| event).collect();
-    Ok((rows, events, keys))
+    Ok(Told { rows, events, keys })
 }
 
 /// A snapshot that can't follow images: the query's rows at the epoch's end against open versions.
@@ -278,7 +236,7 @@ fn keys_alone(snapshot: &PlannedSnapshot, keys: &RecordBatch) -> Result<RecordBa
     Ok(RecordBatch::try_new(schema, columns)?)
 }
 
-fn versions_of(
+pub(super) fn versions_of(
     snapshot: &PlannedSnapshot,
     stored: &[RecordBatch],
     wanted: impl Fn(u128) -> bool,

@@ -6,6 +6,7 @@
 //! tables in memory, the time from the epoch.
 
 mod columns;
+pub mod folding;
 pub mod follow;
 pub mod history;
 pub mod options;

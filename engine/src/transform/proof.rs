@@ -13,10 +13,8 @@ use arrow::compute::concat_batches;
 use freshet_sql::change::ChangeBatch;
 use freshet_sql::digest::row_texts;
 use freshet_sql::maintain::recompute::difference;
-use freshet_sql::plan::Session;
 use freshet_sql::rows::RowHasher;
 
-use super::history::{SourceImages, onto_imported};
 use super::plan::{Planned, PlannedModel};
 use super::view::{Changes, View};
 use crate::error::{Error, Result};
@@ -89,7 +87,8 @@ impl Proof {
     }
 }
 
-/// A model over what it reads, against its own table. Snapshots of images need [`history`].
+/// A model over what it reads, against its own table. Of a snapshot of images its
+/// folded history is compared: [`proof`].
 pub async fn model(
     planned: &Planned,
     model: &PlannedModel,
@@ -101,25 +100,6 @@ pub async fn model(
     let fresh = planned.whole(model, tables, &view, 1).await?;
     let table = own(tables, model)?;
     proof(&model.name, epoch, table, &fresh)
-}
-
-/// A snapshot folded from every image of its source, against its own table.
-pub async fn history(
-    planned: &Planned,
-    model: &PlannedModel,
-    tables: &Tables,
-    images: &SourceImages,
-    epoch: u64,
-) -> Result<Proof> {
-    let bug = || Error::bug("a proof of a history that follows no images");
-    let snapshot = model.snapshot.as_ref().ok_or_else(bug)?;
-    let queries = snapshot.images.as_ref().map_err(|_| bug())?;
-    let relation = planned.sources.get(&queries.source).map(|s| &s.images).ok_or_else(bug)?;
-    let session: &Session = &planned.session;
-    let change = onto_imported(session, snapshot, queries, relation, images).await?;
-    let table = own(tables, model)?;
-    let left = super::snapshots::untouched(&snapshot.imported, &change, table.hasher())?;
-    proof(&model.name, epoch, table, &[left, change.added])
 }
 
 /// Rows against a table.

@@ -41,8 +41,8 @@ pub struct Input {
     pub images: BTreeMap<String, SourceImages>,
     /// Models that must be made anew, whatever changed.
     pub forced: BTreeSet<String>,
-    /// For forced snapshots: all images that raw holds, by source relation.
-    pub history: BTreeMap<String, SourceImages>,
+    /// For forced snapshots: their versions, folded anew from raw.
+    pub history: BTreeMap<String, Vec<RecordBatch>>,
     /// Verdicts of the epoch before.
     pub verdicts: Vec<TestReport>,
 }
@@ -99,7 +99,7 @@ impl Planned {
             let jobs = others.chain(step.tests.iter().map(|at| Job::Test(*at))).collect();
             self.side_by_side(jobs, tables, input, &verdicts, &mut done)?;
             let later = || self.steps[at + 1..].iter().flat_map(|step| &step.models);
-            input.history.retain(|source, _| later().any(|at| self.models[*at].folds(source)));
+            input.history.retain(|name, _| later().any(|at| self.models[*at].name == *name));
         }
         Ok(done.output())
     }

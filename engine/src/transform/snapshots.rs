@@ -1,13 +1,10 @@
 //! Bringing a snapshot up to date: by every image of its source, or once an epoch.
 
-use arrow::array::RecordBatch;
-use arrow::compute::concat_batches;
-use freshet_sql::change::ChangeBatch;
 use freshet_sql::maintain::recompute::difference;
 use freshet_sql::rows::RowHasher;
 
 use super::follow::{self, Followed};
-use super::history::{at_epoch_end, follow_change, onto_imported};
+use super::history::{at_epoch_end, follow_change};
 use super::plan::{Planned, PlannedModel, PlannedSnapshot};
 use super::report::Mode;
 use super::run::{Input, Made, stored, wide};
@@ -39,12 +36,10 @@ impl Planned {
             .map(|s| &s.images)
             .ok_or_else(|| Error::bug("a snapshot of an unknown source"))?;
         if input.forced.contains(&model.name) {
-            let Some(images) = input.history.get(&queries.source) else {
+            let Some(versions) = input.history.get(&model.name) else {
                 return Ok(Made::unchanged());
             };
-            let change = onto_imported(&self.session, snapshot, queries, relation, images).await?;
-            let left = untouched(&snapshot.imported, &change, table.hasher())?;
-            let fresh = vec![left, change.added];
+            let fresh = versions.clone();
             let change = difference(table, fresh, &model.spec.schema, table.hasher())?;
             return Ok(Made::by(Mode::Rebuild, "folded anew from raw", change));
         }
@@ -97,16 +92,4 @@ impl Planned {
         let reason = format!("{reason}; its query was run in full");
         Ok(Made { rows_read: view.rows(), ..Made::by(Mode::EpochEnd, reason, change) })
     }
-}
-
-/// The rows of a history that was taken over which no event has changed.
-pub fn untouched(
-    base: &[RecordBatch],
-    change: &ChangeBatch,
-    hasher: &RowHasher,
-) -> Result<RecordBatch> {
-    let schema = change.schema();
-    let added = concat_batches(&schema, base)?;
-    let rest = ChangeBatch { removed: change.removed.clone(), added };
-    Ok(rest.consolidate(hasher)?.added)
 }

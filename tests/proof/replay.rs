@@ -1,0 +1,134 @@
+//! A replay from raw, in parts of any size, gives the tables that the line came to.
+
+use arrow::array::{Array, Int64Array, RecordBatch};
+use arrow::compute::cast;
+use freshet::envelope::options::Options;
+use freshet::lake::append::AppendTable;
+use freshet::lake::{layout, raw};
+use freshet::pipeline::Pipeline;
+use freshet::pipeline::catalog::{Catalog, SourceTable};
+use freshet::pipeline::replay::{Replayed, Rules, replay};
+use freshet::transform::folding::Folding;
+use freshet::transform::plan::Planned;
+use freshet::transform::proof::proof;
+use freshet_sql::digest::row_texts;
+use freshet_sql::project::Project;
+
+use crate::publish::bank::BankLake;
+
+/// One source, and the histories of its images.
+async fn replayed(
+    pipeline: &Pipeline,
+    planned: &Planned,
+    source: &SourceTable,
+    part_events: usize,
+) -> Option<Replayed> {
+    let last = pipeline.last().unwrap();
+    let path = layout::raw(&source.folder);
+    let version = last.tables.get(&path)?.version;
+    let (store, part) = (pipeline.store(), Some(raw::PARTITION));
+    let table = AppendTable::load(store, path, raw::schema(), part, version).await.unwrap();
+    let models = planned.models.iter().filter(|m| m.folds(&source.relation));
+    let folding = models.map(|m| Folding::new(planned, m).unwrap()).collect();
+    let envelope = &Options::default();
+    let rules = Rules { store, envelope, dedupe_events: 1_000_000, part_events };
+    Some(replay(rules, source, Some(&table), folding, last.epoch).await.unwrap())
+}
+
+async fn plan(project: &Project) -> (Planned, Catalog) {
+    let catalog = Catalog::of(project, &Options::default()).unwrap();
+    (Planned::new(project, &catalog.columns()).await.unwrap(), catalog)
+}
+
+/// Says where a replay of all sources comes to other tables than those that stand.
+pub async fn differences(
+    pipeline: &Pipeline,
+    project: &Project,
+    part_events: usize,
+) -> Result<(), String> {
+    let (planned, catalog) = plan(project).await;
+    for (_, source) in catalog.iter() {
+        let Some(made) = replayed(pipeline, &planned, source, part_events).await else { continue };
+        let tables = made.histories.iter().chain([(&source.relation, &made.rows)]);
+        for (name, rows) in tables {
+            let standing = pipeline.tables().relation(name).unwrap();
+            let found = proof(name, pipeline.last().unwrap().epoch, standing, rows).unwrap();
+            if !found.holds() {
+                return Err(format!("in parts of {part_events}: {}", found.summary()));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn parts_of_any_size_come_to_the_tables_of_the_line() {
+    let mut bank = BankLake::open(40, 21).await;
+    for _ in 0..8 {
+        bank.live(25).await;
+    }
+    for part_events in [1, 10, 1000, usize::MAX] {
+        differences(&bank.pipeline, &bank.project, part_events).await.unwrap();
+    }
+}
+
+/// Rows as sorted texts.
+fn texts(rows: &[RecordBatch]) -> Vec<String> {
+    let all = rows.iter().flat_map(|batch| {
+        let every: Vec<usize> = (0..batch.num_columns()).collect();
+        row_texts(batch, &every).unwrap()
+    });
+    let mut all: Vec<String> = all.collect();
+    all.sort_unstable();
+    all
+}
+
+/// The last of these versions that is open, of a key that there is not.
+fn unheard_of(versions: &[RecordBatch], key: usize) -> RecordBatch {
+    let open = versions.iter().find_map(|batch| {
+        let ends = batch.column_by_name("dbt_valid_to").unwrap();
+        let row = (0..batch.num_rows()).rev().find(|row| ends.is_null(*row))?;
+        Some(batch.slice(row, 1))
+    });
+    let open = open.unwrap();
+    let mut columns = open.columns().to_vec();
+    columns[key] = cast(&Int64Array::from(vec![987_654_321]), columns[key].data_type()).unwrap();
+    RecordBatch::try_new(open.schema(), columns).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_history_that_was_taken_over_is_gone_on_with_in_parts_of_any_size() {
+    let mut bank = BankLake::open(40, 22).await;
+    for _ in 0..4 {
+        bank.live(25).await;
+    }
+    let (mut planned, catalog) = bank.planned().await;
+    for model in &mut planned.models {
+        let Some(snapshot) = model.snapshot.as_mut().filter(|s| s.images.is_ok()) else { continue };
+        let then = bank.pipeline.tables().relation(&model.name).unwrap().scan().unwrap();
+        let unknown = unheard_of(&then, snapshot.spec.unique_key[0]);
+        snapshot.imported = then.into_iter().chain([unknown]).collect();
+    }
+    // What comes now lies behind what was taken over.
+    for _ in 0..4 {
+        bank.live(25).await;
+    }
+    let mut compared = 0;
+    for (_, source) in catalog.iter() {
+        let at_once = replayed(&bank.pipeline, &planned, source, usize::MAX).await.unwrap();
+        for part_events in [1, 10, 100] {
+            let in_parts = replayed(&bank.pipeline, &planned, source, part_events).await.unwrap();
+            for (name, versions) in &at_once.histories {
+                let wanted = texts(versions);
+                assert_eq!(wanted, texts(&in_parts.histories[name]), "{name} in {part_events}");
+                // It is the one that stands, and the key that nobody knows, which has ended.
+                let standing = bank.pipeline.tables().relation(name).unwrap().scan().unwrap();
+                let standing = texts(&standing);
+                let more: Vec<&String> = wanted.iter().filter(|t| !standing.contains(t)).collect();
+                assert_eq!((more.len(), wanted.len()), (1, standing.len() + 1), "{name}: {more:?}");
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared >= 3, "the bank has snapshots");
+}
