@@ -124,6 +124,9 @@ async fn a_source_that_prove_finds_wrong_is_made_anew_from_raw() {
         let (output, told) = prove(&folder, None);
         assert_eq!(output.status.code(), Some(1), "{told}");
         let wrong = told["proofs"].as_array().unwrap().iter();
+        let ours = wrong.clone().find(|p| p["name"] == *relation).unwrap();
+        let count = |key: &str| ours[key].as_u64().unwrap();
+        assert!(count("too_many") > 0 && count("missing") > 0, "{told}");
         let wrong = wrong.filter(|p| p["proved"] == false).map(|p| p["name"].as_str().unwrap());
         assert!(wrong.into_iter().any(|name| name == relation), "{told}");
         if reopens {

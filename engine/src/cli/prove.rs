@@ -135,6 +135,7 @@ impl Prover {
             Some(Ok(queries)) => {
                 let source = self.catalog.iter().find(|(_, s)| s.relation == queries.source);
                 let Some((_, source)) = source else { return Ok(None) };
+                self.planned.session.set_time(self.decision.time_us);
                 let folding = vec![Folding::new(&self.planned, model)?];
                 let Some(made) = self.replayed(source, folding).await? else { return Ok(None) };
                 let versions = made.histories.into_values().flatten().collect::<Vec<_>>();

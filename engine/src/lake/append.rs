@@ -228,9 +228,12 @@ impl AppendTable {
 }
 
 pub(super) async fn stored(store: &Store, path: &str, schema: &SchemaRef) -> Result<RecordBatch> {
+    decode(body_of(store, path).await?, schema, path)
+}
+
+pub(super) async fn body_of(store: &Store, path: &str) -> Result<Bytes> {
     let body = store.get(path).await?;
-    let body = body.ok_or_else(|| Error::corrupt(format!("file \"{path}\" is missing")))?;
-    decode(body, schema, path)
+    body.ok_or_else(|| Error::corrupt(format!("file \"{path}\" is missing")))
 }
 
 /// The epoch that wrote a file, from its name `part-EPOCH-..`.

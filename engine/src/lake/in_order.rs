@@ -23,8 +23,10 @@ use super::store::Store;
 use crate::envelope::change::Change;
 use crate::error::{Error, Result};
 
-/// Events of a part, if its last epoch has no more.
+/// Events of a part, but for the rest of its last epoch.
 pub const PART_EVENTS: usize = 65_536;
+/// Bytes of a part's events, the same way.
+const PART_BYTES: usize = 64 << 20;
 /// Bytes at the end of a file in which its footer mostly lies.
 const FOOTER_BYTES: u64 = 32 << 10;
 /// Footers that are read side by side.
@@ -44,7 +46,7 @@ pub struct InOrder<'t> {
 
 impl<'t> InOrder<'t> {
     /// All events of a raw table, those of the running epoch included. `name` is the source's.
-    /// A part has `part_events` of them or a few more.
+    /// A part has `part_events` of them, fewer where they are large, and the rest of its last epoch.
     pub async fn of(
         table: &'t AppendTable,
         store: &'t Store,
@@ -67,11 +69,12 @@ impl<'t> InOrder<'t> {
         loop {
             let horizon = self.closed.front().map_or(i64::MAX, |(first, _)| epoch_start(*first));
             let mut numbers = self.numbers_before(horizon)?;
-            if numbers.len() >= self.part_events || self.closed.is_empty() {
+            let part_events = self.part_events.min(self.events_within(PART_BYTES));
+            if numbers.len() >= part_events || self.closed.is_empty() {
                 if numbers.is_empty() {
                     return Ok(None);
                 }
-                let last = numbers.len().min(self.part_events) - 1;
+                let last = numbers.len().min(part_events) - 1;
                 let (_, last, _) = numbers.select_nth_unstable(last);
                 let end = epoch_start(*last).saturating_add(1 << 32).min(horizon);
                 return self.take_before(end).map(Some);
@@ -80,6 +83,13 @@ impl<'t> InOrder<'t> {
                 self.held.push(self.table.read(self.store, &entry).await?);
             }
         }
+    }
+
+    /// How many of the events that are held are so many bytes, about.
+    fn events_within(&self, bytes: usize) -> usize {
+        let rows: usize = self.held.iter().map(RecordBatch::num_rows).sum();
+        let held: usize = self.held.iter().map(RecordBatch::get_array_memory_size).sum();
+        (bytes / (held / rows.max(1)).max(1)).max(1)
     }
 
     fn numbers_before(&self, end: i64) -> Result<Vec<i64>> {

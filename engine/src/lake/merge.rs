@@ -128,6 +128,13 @@ impl Merge {
 
     /// Makes the merged file. Takes a while for a large one.
     pub fn run(self) -> Result<Merged> {
+        let mut merged = self.unwritten()?;
+        merged.file.encode()?;
+        Ok(merged)
+    }
+
+    /// The same for a table that nobody stores.
+    pub(super) fn unwritten(self) -> Result<Merged> {
         let order = self.order()?;
         let mut moved: Vec<Moved> = Vec::with_capacity(self.parts.len());
         for part in &self.parts {
@@ -147,7 +154,6 @@ impl Merge {
             file.identities = Some(Arc::new(KeyIndex::of_identities(&identities)));
         }
         file.keys = KeyIndexes::new(self.keys(&moved));
-        file.encode()?;
         Ok(Merged { table: self.table, file, identities, moved })
     }
 

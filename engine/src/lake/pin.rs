@@ -3,6 +3,7 @@
 //! Rows are shared with the table that goes on; only its vectors are copied.
 
 use arrow::array::RecordBatch;
+use freshet_sql::rows::RowHasher;
 
 use super::index::RowIndex;
 use super::ranges::Ranges;
@@ -25,6 +26,18 @@ impl Table {
             ranges: self.ranges,
             ..Self::fresh(self.spec.clone())
         }
+    }
+
+    /// The same, where rows are told apart, and found, by all that the digest covers.
+    pub fn pinned_by_digest(&self) -> Result<Self> {
+        let mut pinned = self.pinned();
+        if self.spec.identity != self.spec.digest {
+            pinned.spec.identity.clone_from(&self.spec.digest);
+            pinned.hasher = RowHasher::new(&self.spec.schema, self.spec.digest.clone());
+            pinned.files.values_mut().for_each(|file| file.identities = None);
+        }
+        pinned.reindex()?;
+        Ok(pinned)
     }
 
     /// Makes a pinned table's rows findable.

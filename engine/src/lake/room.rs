@@ -114,9 +114,14 @@ impl Room {
         self.beside.store(bytes, Ordering::Relaxed);
     }
 
+    /// Whether so many bytes are more than a run may hold.
+    pub const fn is_beyond_work(&self, bytes: usize) -> bool {
+        bytes > self.work_bytes
+    }
+
     /// What a run over so many bytes may hold; none where they are few enough to be held all.
     pub fn work(&self, bytes: usize) -> Option<&Bound> {
-        if bytes <= self.work_bytes {
+        if !self.is_beyond_work(bytes) {
             return None;
         }
         let made = || {

@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use freshet_sql::project::Project;
 
 use super::catalog::{Catalog, SourceTable};
-use super::load::take_imports;
 use super::replay::{Rules, replay};
 use crate::envelope;
 use crate::error::{Error, Result};
@@ -41,8 +40,9 @@ pub(super) struct ProofRun {
 }
 
 impl ProofRun {
-    /// Of a model or a source as it is now; `None` where there is nothing to prove it from, or where what a
-    /// replay holds is more than epochs have for their own work.
+    /// Of a model or a source as it is now; `None` where there is nothing to prove it from, where what a
+    /// replay holds is more than epochs have for their own work, and of a history that was taken over: what
+    /// came while it was is for whoever took it over to look at.
     pub(super) fn of(
         name: &str,
         (planned, catalog, tables): (&Planned, &Catalog, &Tables),
@@ -62,6 +62,7 @@ impl ProofRun {
         let source = match model {
             None => Some(name),
             Some(model) => match &model.snapshot {
+                Some(snapshot) if !snapshot.imported.is_empty() => return None,
                 Some(snapshot) => Some(snapshot.images.as_ref().ok()?.source.as_str()),
                 None => None,
             },
@@ -72,7 +73,7 @@ impl ProofRun {
                 let (_, source) = catalog.iter().find(|(_, s)| s.relation == relation)?;
                 let is_large = tables.room.as_ref().is_some_and(|room| {
                     let of = [relation, name].into_iter().filter_map(|name| tables.relation(name));
-                    room.work(of.map(|table| table.all_bytes()).sum()).is_some()
+                    room.is_beyond_work(of.map(|table| table.all_bytes()).sum())
                 });
                 let raw = tables.raw.get(&source.folder).filter(|_| !is_large)?;
                 Some((source.clone(), raw.pinned()))
@@ -94,11 +95,7 @@ impl ProofRun {
             let known = setup.planned.lock().unwrap_or_else(PoisonError::into_inner).take();
             let planned = match known {
                 Some(planned) => planned,
-                None => {
-                    let mut planned = Planned::new(&setup.project, &setup.sources).await?;
-                    take_imports(&Store::open(&setup.lake)?, &mut planned).await?;
-                    planned
-                }
+                None => Planned::new(&setup.project, &setup.sources).await?,
             };
             let made = self.with(setup, &planned).await;
             // After an error its relations may still hold rows.

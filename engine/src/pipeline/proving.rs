@@ -17,7 +17,7 @@ use super::catalog::Catalog;
 use super::proof_run::{ProofRun, Setup};
 use super::{Pipeline, Settings};
 use crate::cores;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::lake::layout;
 use crate::lake::store::Store;
 use crate::lake::tables::{Tables, upload};
@@ -28,18 +28,19 @@ use crate::transform::plan::{Planned, SourceColumns};
 use crate::transform::proof::Proof;
 use crate::transform::run::Input;
 
-/// Between two reads of all that raw has of a source, for one table: object storage is not read for nothing.
+/// Between two reads of all that raw has of a source, for one table, also where the first ended in an error:
+/// object storage is not read for nothing.
 const REPLAY_EVERY: Duration = Duration::from_hours(24);
 
-/// What the last finished proof said.
+/// What a proof said and how long it took, if it could be run.
 type Done = Result<(Result<Proof>, Duration)>;
 
 /// Runs proofs beside the epochs.
 pub struct Proving {
     options: ProofOptions,
     setup: Arc<Setup>,
-    /// The table, and its proof.
-    running: Option<(String, JoinHandle<Done>)>,
+    /// The table, since when, and its proof.
+    running: Option<(String, Instant, JoinHandle<Done>)>,
     next: usize,
     not_before: Option<Instant>,
     /// When tables were last replayed.
@@ -132,11 +133,13 @@ impl Proving {
 
     /// The proof that has finished, if it does not hold.
     pub(super) async fn finished(&mut self) -> Option<Proof> {
-        let (name, task) = self.running.take_if(|(_, task)| task.is_finished())?;
-        let (made, took) = task.await.ok()?.ok()?;
+        let (name, since, task) = self.running.take_if(|(_, _, task)| task.is_finished())?;
+        let done = task.await.map_err(|_| Error::bug("a proof ended in a panic")).flatten();
+        let (made, took) = done.unwrap_or_else(|error| (Err(error), since.elapsed()));
         let share = self.options.share_percent.clamp(1, 100);
         self.not_before = Some(Instant::now() + took * (100 - share) / share);
         match made {
+            Ok(proof) if self.is_past(&proof) => None,
             Ok(proof) if proof.holds() => {
                 self.note(&proof.name, proof.epoch);
                 None
@@ -146,11 +149,15 @@ impl Proving {
                 Some(proof)
             }
             Err(error) => {
-                self.replayed.remove(&name);
                 tracing::warn!(name, %error, "a proof could not be made; it is tried again later");
                 None
             }
         }
+    }
+
+    /// Whether the table was made anew since.
+    fn is_past(&self, proof: &Proof) -> bool {
+        self.made.get(&proof.name).is_some_and(|made| proof.epoch < *made)
     }
 
     fn begin(&mut self, name: &str, run: ProofRun) {
@@ -159,7 +166,7 @@ impl Proving {
             let since = Instant::now();
             (run.run(&setup), since.elapsed())
         }));
-        self.running = Some((name.to_owned(), task));
+        self.running = Some((name.to_owned(), Instant::now(), task));
     }
 }
 

@@ -14,12 +14,12 @@ use super::replay::{Rules, replay};
 use super::step::changed;
 use crate::epoch::loading::Loading;
 use crate::error::Result;
-use crate::lake::current::Resolved;
+use crate::lake::current::{Image, Resolved};
 use crate::lake::in_order::PART_EVENTS;
 use crate::lake::index::Place;
 use crate::lake::table::Table;
 use crate::transform::folding::Folding;
-use crate::transform::history::SourceImages;
+use crate::transform::history::{Fact, SourceImages};
 use crate::transform::run::Input;
 
 /// Images as the transform takes them, numbered.
@@ -41,7 +41,11 @@ pub fn numbered(resolved: &Resolved, number: impl Fn(usize) -> i64) -> Result<So
     let mut columns: Vec<ArrayRef> = rows.columns().to_vec();
     columns.push(Arc::new(Int64Array::from(numbers)));
     let rows = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
-    let facts = resolved.images.iter().map(|i| (i.at_us, i.tx, i.deleted)).collect();
+    let facts = resolved.images.iter().map(|i| {
+        let Image { at_us, tx, deleted, created, .. } = *i;
+        Fact { at_us, tx, deleted, created }
+    });
+    let facts = facts.collect();
     Ok(SourceImages { rows, facts })
 }
 
@@ -58,6 +62,7 @@ impl Pipeline {
         if matches!(loading, Loading::Reading { .. }) {
             return Ok(undecoded);
         }
+        self.planned.session.set_time(input.time_us);
         input.forced = if matches!(loading, Loading::Finishing { .. }) {
             self.planned.models.iter().map(|m| m.name.clone()).collect()
         } else {

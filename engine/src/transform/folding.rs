@@ -33,6 +33,8 @@ struct Imported {
     until: HashMap<u128, i64>,
     /// Keys that are open in it and that no event knew so far.
     unknown: HashSet<u128>,
+    /// Keys of which an event came from behind that.
+    passed: HashSet<u128>,
     /// The last event of each key within its span, until one comes from behind it.
     held: Option<(RecordBatch, Vec<Event>)>,
     /// The time of the first image.
@@ -111,49 +113,55 @@ impl Imported {
 
     /// Of a key's events within the span that its imported history tells already, only the last one
     /// counts: it says what the open version must be. It is held until an event comes from behind that
-    /// span, or the end.
+    /// span, or the end. What does not depend on later events does not depend on where parts end.
     fn only_what_counts(&mut self, told: Told, images: &SourceImages) -> Result<Told> {
         if self.until.is_empty() {
             return Ok(told);
         }
-        let first = images.facts.iter().map(|(at_us, _, _)| *at_us).min();
-        self.first_us = self.first_us.into_iter().chain(first).min();
-        told.events.iter().for_each(|event| _ = self.unknown.remove(&event.key));
-        let (rows, events) = match self.held.take() {
-            None => (told.rows, told.events),
-            Some((held, mut events)) => {
-                let before = held.num_rows();
-                let moved = |e: Event| Event { row: e.row.map(|row| row + before), ..e };
-                events.extend(told.events.into_iter().map(moved));
-                (concat_batches(&held.schema(), [&held, &told.rows])?, events)
+        self.first_us = self.first_us.or(images.facts.first().map(|fact| fact.at_us));
+        let (rows, events, created) = self.after_held(told.rows, told.events, told.created)?;
+        let (mut now, mut held) = (Vec::new(), HashMap::new());
+        for (at, (event, made)) in events.iter().zip(created).enumerate() {
+            let until = self.until.get(&event.key);
+            // Open since before the source was first read, and made after: it was gone by then.
+            let ended = self.first_us.filter(|first| until.is_some_and(|until| until < first));
+            if self.unknown.remove(&event.key) && made {
+                now.extend(ended.map(|at_us| gone(event.key, at_us)));
             }
-        };
-        let within = |e: &Event| self.until.get(&e.key).is_some_and(|end| e.at_us <= *end);
-        let behind: HashSet<u128> = events.iter().filter(|e| !within(e)).map(|e| e.key).collect();
-        let mut last: HashMap<u128, usize> = HashMap::new();
-        for (at, event) in events.iter().enumerate().filter(|(_, e)| within(e)) {
-            last.insert(event.key, at);
-        }
-        let (mut now, mut later) = (Vec::new(), Vec::new());
-        for (at, event) in events.into_iter().enumerate() {
-            match last.get(&event.key) {
-                _ if !within(&event) => now.push(event),
-                Some(last) if *last == at && behind.contains(&event.key) => now.push(event),
-                Some(last) if *last == at => later.push(event),
-                _ => {}
+            let within = until.is_some_and(|end| event.at_us <= *end);
+            if !within {
+                now.extend(held.remove(&event.key).map(|at: usize| events[at]));
+                now.push(*event);
+                self.passed.insert(event.key);
+            } else if !self.passed.contains(&event.key) {
+                held.insert(event.key, at);
             }
         }
-        let picked = later.iter().filter_map(|e| e.row).map(|row| row as u64).collect();
-        let held = take_rows(&rows, picked)?;
-        let mut place = 0;
-        for event in &mut later {
-            event.row = event.row.map(|_| {
-                place += 1;
-                place - 1
-            });
-        }
-        self.held = Some((held, later));
-        Ok(Told { rows, events: now, keys: told.keys })
+        let mut held: Vec<usize> = held.into_values().collect();
+        held.sort_unstable();
+        let picked = held.iter().filter_map(|at| events[*at].row).map(|row| row as u64).collect();
+        let mut place = 0..;
+        let moved = held.iter().map(|at| {
+            let row = events[*at].row.and_then(|_| place.next());
+            Event { row, ..events[*at] }
+        });
+        self.held = Some((take_rows(&rows, picked)?, moved.collect()));
+        Ok(Told { rows, events: now, created: Vec::new(), keys: told.keys })
+    }
+
+    /// These events, and before them those that are held.
+    fn after_held(
+        &mut self,
+        rows: RecordBatch,
+        events: Vec<Event>,
+        created: Vec<bool>,
+    ) -> Result<(RecordBatch, Vec<Event>, Vec<bool>)> {
+        let Some((held, mut all)) = self.held.take() else { return Ok((rows, events, created)) };
+        let (before, count) = (held.num_rows(), all.len());
+        let moved = |e: Event| Event { row: e.row.map(|row| row + before), ..e };
+        all.extend(events.into_iter().map(moved));
+        let created = std::iter::repeat_n(false, count).chain(created).collect();
+        Ok((concat_batches(&held.schema(), [&held, &rows])?, all, created))
     }
 
     /// What is held at the end, and an end for each key that is open and that no event knows: it was
@@ -162,9 +170,12 @@ impl Imported {
         let none = || (RecordBatch::new_empty(snapshot.spec.query.clone()), Vec::new());
         let (rows, mut events) = self.held.take().unwrap_or_else(none);
         if let Some(at_us) = self.first_us {
-            let gone = self.unknown.drain();
-            events.extend(gone.map(|key| Event { key, at_us, tx: 0, row: None }));
+            events.extend(self.unknown.drain().map(|key| gone(key, at_us)));
         }
         (rows, events)
     }
+}
+
+const fn gone(key: u128, at_us: i64) -> Event {
+    Event { key, at_us, tx: 0, row: None }
 }

@@ -20,8 +20,21 @@ use crate::error::{Error, Result};
 pub struct SourceImages {
     /// The current rows' columns, then the number; one row an image.
     pub rows: RecordBatch,
-    /// By row: commit time, transaction, whether the key was deleted.
-    pub facts: Vec<(i64, i64, bool)>,
+    /// One a row.
+    pub facts: Vec<Fact>,
+}
+
+/// What is known of an image beside its row.
+#[derive(Debug, Clone, Copy)]
+pub struct Fact {
+    /// Commit time, microseconds since 1970 UTC.
+    pub at_us: i64,
+    /// The transaction.
+    pub tx: i64,
+    /// Whether the key was deleted.
+    pub deleted: bool,
+    /// Whether its row was made, where none was.
+    pub created: bool,
 }
 
 /// What a snapshot's query makes of images: an event for each, and the rows that they point at.
@@ -30,6 +43,8 @@ pub(super) struct Told {
     pub rows: RecordBatch,
     /// In the order of the images.
     pub events: Vec<Event>,
+    /// Of each event: whether its row was made, where none was.
+    pub created: Vec<bool>,
     /// The keys of the events, in no order.
     pub keys: RecordBatch,
 }
@@ -157,7 +172,7 @@ pub(super) async fn events_of(
     let _alone = relation.alone().await;
     relation.set(vec![images.rows.clone()]);
     let keys = session.run(&queries.keys).await?;
-    let living = images.facts.iter().enumerate().filter(|(_, f)| !f.2).map(|(i, _)| i as u64);
+    let living = images.facts.iter().enumerate().filter(|(_, f)| !f.deleted).map(|(i, _)| i as u64);
     relation.set(vec![take_rows(&images.rows, living.collect())?]);
     let rows = session.run(&queries.rows).await?;
     relation.set(Vec::new());
@@ -171,16 +186,17 @@ pub(super) async fn events_of(
     let key_numbers = keys.column(0).as_primitive::<Int64Type>();
     let keys = keys_alone(snapshot, &keys)?;
     let hashes = RowHasher::all_but(&keys.schema(), &[]).hashes(&keys)?;
-    let mut numbered: Vec<(i64, Event)> = Vec::with_capacity(hashes.len());
+    let mut numbered: Vec<(i64, Event, bool)> = Vec::with_capacity(hashes.len());
     for (row, key) in hashes.into_iter().enumerate() {
         let number = key_numbers.value(row);
         let image = place.get(&number).ok_or_else(|| Error::bug("an image without a number"))?;
-        let (at_us, tx, _) = images.facts[*image];
-        numbered.push((number, Event { key, at_us, tx, row: row_of.get(&number).copied() }));
+        let Fact { at_us, tx, created, .. } = images.facts[*image];
+        let row = row_of.get(&number).copied();
+        numbered.push((number, Event { key, at_us, tx, row }, created));
     }
-    numbered.sort_by_key(|(number, _)| *number);
-    let events = numbered.into_iter().map(|(_, event)| event).collect();
-    Ok(Told { rows, events, keys })
+    numbered.sort_by_key(|(number, _, _)| *number);
+    let (events, created) = numbered.into_iter().map(|(_, event, made)| (event, made)).unzip();
+    Ok(Told { rows, events, created, keys })
 }
 
 /// A snapshot that can't follow images: the query's rows at the epoch's end against open versions.

@@ -1,9 +1,10 @@
 //! The proof: a model recomputed from what it reads, compared with what is stored.
 //!
-//! It shares nothing with maintenance but the model's SQL: the query runs over whole tables. Where the
+//! A model's recompute shares nothing with maintenance but its SQL: the query runs over whole tables (where the
 //! order of rows would decide (sums of floats, first values), operators run one by one over whole inputs in
 //! a canonical order, as the recompute of such a model does: there it shares the operators, and only the way
-//! to their rows is another. What differs is kept beside the lake, both versions of it; logs and status say
+//! to their rows is another). A source's, and a history's, works the raw events in again: it shares how an
+//! event is worked in, and finds what was lost, damaged or not worked in. What differs is kept beside the lake, both versions of it; logs and status say
 //! how much and in which ranges of the key, never a value. Keys are for whoever asks at a terminal.
 
 use std::collections::BTreeSet;
@@ -87,8 +88,8 @@ impl Proof {
     }
 }
 
-/// A model over what it reads, against its own table. Of a snapshot of images its
-/// folded history is compared: [`proof`].
+/// A model over what it reads, against its own table. Not for a snapshot of images: its history is
+/// folded, and compared by [`proof`].
 pub async fn model(
     planned: &Planned,
     model: &PlannedModel,
@@ -110,11 +111,10 @@ pub fn proof(name: &str, epoch: u64, table: &Table, fresh: &[RecordBatch]) -> Re
         let (difference, ranges) = (ChangeBatch::empty(table.schema()), Vec::new());
         return Ok(Proof { name, epoch, rows, difference, drifted: false, ranges });
     }
-    let mut found = table.pinned();
-    found.reindex()?;
+    let found = table.pinned_by_digest()?;
     let fresh = concat_batches(&table.schema(), fresh)?;
     let counted = Ranges::of(std::slice::from_ref(&fresh), table.hasher(), &table.spec().digest)?;
-    let difference = difference(&found, vec![fresh], &table.schema(), table.hasher())?;
+    let difference = difference(&found, vec![fresh], &table.schema(), found.hasher())?;
     let drifted = difference.is_empty();
     let ranges = if drifted {
         table.ranges().differing(&counted)

@@ -17,8 +17,7 @@ type Rule = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
 ///
 /// `aggregate_statistics` answers `count(..) filter (where ..)` from row counts. `FilterPushdown` carries
 /// the filters above a join below it by their columns' places, and where the join's sides were swapped,
-/// that is the other side. Where a filter belongs is decided on the logical plan, which knows names; what
-/// goes with the rule beside are the bounds that a join finds in its first side while it runs.
+/// that is the other side. Where a filter belongs is decided on the logical plan, which knows names.
 const WRONG: [&str; 3] = ["aggregate_statistics", "FilterPushdown", "FilterPushdown(Post)"];
 
 /// DataFusion's without those that are wrong, and our own of dates.

@@ -156,7 +156,9 @@ impl<'t> Fold<'t> {
 
     fn push_image(&mut self, item: &Decoded<'_>, key: u128, row: usize, deleted: bool) {
         let tx = item.change.tx_id.unwrap_or(0);
-        let image = Image { place: item.place, row, at_us: item.change.commit_us, tx, deleted };
+        let created = item.change.op == Op::Create;
+        let (place, at_us) = (item.place, item.change.commit_us);
+        let mut image = Image { place, row, at_us, tx, deleted, created };
         let same_transaction = |last: &Image| {
             item.change.tx_id.is_some_and(|tx| tx == last.tx)
                 && item.change.initial == ReadMark::None
@@ -165,6 +167,7 @@ impl<'t> Fold<'t> {
             && same_transaction(&self.images[*last])
         {
             self.images[*last].row = SUPERSEDED;
+            image.created |= self.images[*last].created;
         }
         self.last_image.insert(key, self.images.len());
         self.images.push(image);

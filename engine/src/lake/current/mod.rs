@@ -80,6 +80,8 @@ pub struct Image {
     pub tx: i64,
     /// Whether the key was deleted.
     pub deleted: bool,
+    /// Whether the transaction made the key's row, which was not there before.
+    pub created: bool,
 }
 
 /// Counted for status.
