@@ -84,6 +84,13 @@
 //! the development profile is not what a drain does. The goal of 150,000 is missed: reading and current
 //! rows alone take all of both cores for it.
 //!
+//! The last measured state came in a slow hour: 45,820, 41,370, 45,341, 44,264, 39,636 and 44,079, and between
+//! them the binary that had given 61,136 to 67,012 gave 40,953 and 47,912, and one from between the two 46,853 and
+//! 45,269. So nothing is slower, and the gate of 52,000 is missed in such an hour. Free pages that are kept for
+//! a second instead of a third of one: 47,345; for ten: 51,513, with 1,308 MiB at the peak instead of 1,084.
+//! Models were followed 158 times and recomputed 122 times: an epoch of 50,000 changes reaches what a recompute
+//! of a small model reads.
+//!
 //! Memory, with 32 MiB of queue and buffer, updates to the same rows: 395 MiB peak for 200,000 changes,
 //! 735 MiB for 2,000,000, 789 MiB for 4,000,000. It grows until about a million changes, which is when
 //! the window of remembered identities (`lake.dedupe_events`) is full, and little after that.
