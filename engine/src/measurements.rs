@@ -108,7 +108,8 @@
 //! 4 and 12, all else within 2 ms; every model and test is slower by a like factor, as where memory is what is
 //! slow. The binary that had given 1.01 and 1.24 x gave 86 and 117 ms, 1.37 x, p99 294, right after: slower at
 //! both sizes than the last state. What the last state does slower is the initial read of ten million rows: 199
-//! and 206 s, and 109 by that binary; it was found at the end and not looked into (raw merges give way since).
+//! and 206 s, and 109 by that binary (of two million 18.3 and 20.3 s, and 15.1 and 17.6). Raw merges gave way to
+//! epochs in that state, and every other merge waits behind them; they don't any more. Not measured since.
 //!
 //! Last measured, by `tests/speed/refresh.py` and a release build on a file system made for it: 69 and 70 ms,
 //! 1.01 x, p99 111 and 163; another run 53 and 66, 1.24 x. Merges and local copies give way to epochs since:

@@ -228,12 +228,9 @@ impl AppendTable {
 }
 
 pub(super) async fn stored(store: &Store, path: &str, schema: &SchemaRef) -> Result<RecordBatch> {
-    decode(body_of(store, path).await?, schema, path)
-}
-
-pub(super) async fn body_of(store: &Store, path: &str) -> Result<Bytes> {
     let body = store.get(path).await?;
-    body.ok_or_else(|| Error::corrupt(format!("file \"{path}\" is missing")))
+    let body = body.ok_or_else(|| Error::corrupt(format!("file \"{path}\" is missing")))?;
+    decode(body, schema, path)
 }
 
 /// The epoch that wrote a file, from its name `part-EPOCH-..`.
