@@ -123,27 +123,8 @@
 //! at ten million rows a large one. Other runs of that state: 68 and 91 ms, 1.34 x; 63 and 120, 1.92 x, p99
 //! 378; 77 and 136, 1.78 x, uploads 27 ms and applying 13.
 //!
-//! The rest of this part is older, before windows by whole columns and full runs within a bound.
-//! `freshet bench epoch --rows 100000,10000000`, both in one run, the prover off: 1,000 changes an
-//! epoch, all models and 123 tests, local disk, epochs back to back. Milliseconds:
-//!
-//! | | 100,000 rows (572,695 stored) | 10,000,000 rows (44,187,091 stored) |
-//! |---|---|---|
-//! | the epoch, p50 / p99 | 112 / 167 | 108 / 1,815 |
-//! | models and tests; tests, summed over both cores | 60, 25 | 97, 32 |
-//! | raw, current rows | 5, 6 | 5, 13 |
-//! | putting merged files in, encode, upload | 4, 13, 17 | 3, 15, 32 |
-//! | decide, apply | 1, 7 | 1, 15 |
-//! | merging, beside the epochs | 48 | 37 |
-//! | built from nothing: read, models | 0.3 s, 1.2 s | 154 s, 156 s |
-//! | opened again, the first epoch then | 1.2 s, 0.2 s | 29 s, 15 s (see below) |
-//! | tables in memory | 93 MiB | 6,135 MiB: 146 bytes a stored row |
-//! | the process, at most | 0.5 GiB | 11.3 GiB, the bank's own rows not counted |
-//!
-//! The p50 at a hundred times the rows is 0.96 x. A slow epoch at ten million is one that waits for the
-//! disk: tables of that size were written minutes before. In another run of the small size, alone on the
-//! machine, the p50 was 97 ms, 67 in its first tenth, before the first merges; a service that cuts an
-//! epoch a second merges between two.
+//! Older, before windows by whole columns and full runs within a bound: 112 and 108 ms, 0.96 x; p99 167 and 1,815,
+//! an epoch that waits for the disk, to which tables of that size were written minutes before.
 //!
 //! What made it smaller (161 ms by the development profile once, 131 after): merges were made between
 //! epochs and are made beside them (19 ms an epoch to 4); files are encoded on both cores (26 to 11); a
