@@ -6,8 +6,9 @@
 //! happens next.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
-use super::row::{Account, Customer, Posting};
+use super::row::{Account, Customer, Posting, RowRef, Table};
 use super::transaction::{Cause, Change, RowChange};
 
 /// The ids that the next new rows get.
@@ -61,6 +62,23 @@ impl Ledger {
     /// The current rows of `transactions` by key.
     pub fn postings(&self) -> &BTreeMap<i64, Posting> {
         &self.postings
+    }
+
+    /// All rows in the order of an initial read, from behind this one on.
+    pub fn rows_after(&self, last: Option<(Table, i64)>) -> impl Iterator<Item = RowRef<'_>> {
+        let after = |table: Table| match last {
+            Some((of, id)) if of == table => Bound::Excluded(id),
+            Some((of, _)) if of > table => Bound::Excluded(i64::MAX),
+            _ => Bound::Unbounded,
+        };
+        let narrow = |bound: Bound<i64>| bound.map(|id| i32::try_from(id).unwrap_or(i32::MAX));
+        let customers = (narrow(after(Table::Customers)), Bound::Unbounded);
+        let accounts = (narrow(after(Table::Accounts)), Bound::Unbounded);
+        let postings = (after(Table::Transactions), Bound::Unbounded);
+        let customers = self.customers.range(customers).map(|(_, row)| RowRef::Customer(row));
+        let accounts = self.accounts.range(accounts).map(|(_, row)| RowRef::Account(row));
+        let postings = self.postings.range(postings).map(|(_, row)| RowRef::Posting(row));
+        customers.chain(accounts).chain(postings)
     }
 
     /// The books: the sum of all balances, in cents.

@@ -169,26 +169,27 @@ impl Renderer {
 
     /// The initial read of all rows, table after table, in no transaction.
     pub fn initial_read(&mut self, ledger: &Ledger, read_us: i64) -> Vec<Message> {
-        self.read_some(ledger, read_us, 0..usize::MAX)
+        self.read_some(ledger, read_us, &mut None, usize::MAX)
     }
 
-    /// The same for the rows of these places: a large bank's messages would not all fit.
+    /// The same for at most so many rows after the last that was read, which it sets: a large bank's
+    /// messages would not all fit.
     pub fn read_some(
         &mut self,
         ledger: &Ledger,
         read_us: i64,
-        places: std::ops::Range<usize>,
+        last: &mut Option<(Table, i64)>,
+        count: usize,
     ) -> Vec<Message> {
-        let customers = ledger.customers().values().map(RowRef::Customer);
-        let accounts = ledger.accounts().values().map(RowRef::Account);
-        let postings = ledger.postings().values().map(RowRef::Posting);
-        let rows: Vec<RowRef<'_>> = customers.chain(accounts).chain(postings).collect();
         self.sent_us = self.sent_us.max(read_us);
         let tx_id = self.next_tx_id;
-        let some = rows.iter().enumerate().skip(places.start).take(places.len());
-        let messages = some.map(|(i, row)| {
-            let neighbour = |at: Option<usize>| at.and_then(|at| rows.get(at)).map(|r| r.table());
-            let (before, after) = (neighbour(i.checked_sub(1)), neighbour(Some(i + 1)));
+        let mut messages = Vec::new();
+        let mut rows = ledger.rows_after(*last).peekable();
+        while messages.len() < count
+            && let Some(row) = rows.next()
+        {
+            let before = last.map(|(table, _)| table);
+            let after = rows.peek().map(|row| row.table());
             let place = Place {
                 table: row.table(),
                 op: "r",
@@ -200,9 +201,9 @@ impl Renderer {
                 sent_us: self.sent_us,
                 order: None,
             };
-            self.event(&place, row.id(), None, Some(*row))
-        });
-        let messages = messages.collect();
+            messages.push(self.event(&place, row.id(), None, Some(row)));
+            *last = Some((row.table(), row.id()));
+        }
         self.next_tx_id = self.next_tx_id.wrapping_add(1);
         self.lsn += 56;
         messages

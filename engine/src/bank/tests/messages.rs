@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::super::debezium::message::murmur2;
+use super::super::debezium::message::{Message, murmur2};
 use super::super::debezium::options::{Form, RenderOptions, Tombstones};
 use super::super::debezium::renderer::Renderer;
 use super::super::transaction::{Op, RowChange};
@@ -79,6 +79,31 @@ fn the_initial_read_marks_its_ends() {
     assert_eq!(marks["last_in_data_collection"], ends);
     assert_eq!(marks["last"], [topic("transactions")]);
     assert_eq!(marks["true"].len(), rows - 6);
+}
+
+#[test]
+fn an_initial_read_in_parts_tells_the_same_rows() {
+    let (bank, _) = lived(4, 20, 100);
+    let renderer = || Renderer::new(RenderOptions::default());
+    let told = |messages: &[Message]| -> Vec<Value> {
+        let told = messages.iter().map(|message| {
+            let event = value(message);
+            json!([*message.topic, event["after"], event["source"]["snapshot"]])
+        });
+        told.collect()
+    };
+    let whole = told(&renderer().initial_read(bank.ledger(), NOW_US));
+    for count in [1, 7, 20, whole.len(), whole.len() + 1] {
+        let (mut renderer, mut last, mut parts) = (renderer(), None, Vec::new());
+        loop {
+            let part = renderer.read_some(bank.ledger(), NOW_US, &mut last, count);
+            if part.is_empty() {
+                break;
+            }
+            parts.extend(told(&part));
+        }
+        assert_eq!(parts, whole, "in parts of {count}");
+    }
 }
 
 #[test]

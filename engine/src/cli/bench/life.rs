@@ -3,6 +3,7 @@
 use crate::bank::debezium::message::Message;
 use crate::bank::debezium::options::RenderOptions;
 use crate::bank::debezium::renderer::Renderer;
+use crate::bank::row::Table;
 use crate::bank::teller::Bank;
 use crate::envelope::change::Parsed;
 use crate::envelope::options::Options;
@@ -21,6 +22,8 @@ pub struct Life {
     parser: Parser,
     now_us: i64,
     offset: i64,
+    /// The last row of the initial read so far.
+    read: Option<(Table, i64)>,
 }
 
 impl Life {
@@ -29,7 +32,14 @@ impl Life {
         let mut bank = Bank::new(seed);
         bank.open(customers, now_us);
         let renderer = Renderer::new(RenderOptions::default());
-        Self { bank, renderer, parser: Parser::new(Options::default()), now_us, offset: 0 }
+        Self {
+            bank,
+            renderer,
+            parser: Parser::new(Options::default()),
+            now_us,
+            offset: 0,
+            read: None,
+        }
     }
 
     /// The time of its last transaction, microseconds.
@@ -62,12 +72,13 @@ impl Life {
         ledger.customers().len() + ledger.accounts().len() + ledger.postings().len()
     }
 
-    /// One part of the initial read: its rows from `from` on, at most `rows`; the last part ends it.
-    pub fn read_part(&mut self, from: usize, rows: usize) -> Epoch {
-        let (now_us, all) = (self.now_us, self.rows());
-        let messages = self.renderer.read_some(self.bank.ledger(), now_us, from..from + rows);
+    /// The next part of the initial read, at most so many rows; the last part ends it.
+    pub fn read_part(&mut self, rows: usize) -> Epoch {
+        let (now_us, ledger) = (self.now_us, self.bank.ledger());
+        let messages = self.renderer.read_some(ledger, now_us, &mut self.read, rows);
+        let is_last = ledger.rows_after(self.read).next().is_none();
         let mut epoch = self.epoch(messages);
-        epoch.loading = if from + rows >= all {
+        epoch.loading = if is_last {
             Loading::Finishing { reread: false }
         } else {
             Loading::Reading { reread: false }
