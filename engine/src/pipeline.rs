@@ -15,6 +15,7 @@ pub mod catalog;
 pub mod compacting;
 pub mod cutting;
 pub mod drive;
+mod images;
 pub mod keeping;
 pub mod load;
 pub mod project;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch};
 use arrow::compute::cast;
 use freshet::envelope::options::Options;
-use freshet::lake::append::AppendTable;
 use freshet::lake::{layout, raw};
 use freshet::pipeline::Pipeline;
 use freshet::pipeline::catalog::{Catalog, SourceTable};
@@ -28,8 +27,8 @@ async fn replayed(
     let last = pipeline.last().unwrap();
     let path = layout::raw(&source.folder);
     let version = last.tables.get(&path)?.version;
-    let (store, part) = (pipeline.store(), Some(raw::PARTITION));
-    let table = AppendTable::load(store, path, raw::schema(), part, version).await.unwrap();
+    let store = pipeline.store();
+    let table = raw::table(store, path, version).await.unwrap();
     let models = planned.models.iter().filter(|m| m.folds(&source.relation));
     let folding = models.map(|m| Folding::new(planned, m).unwrap()).collect();
     let envelope = &Options::default();

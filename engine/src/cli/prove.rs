@@ -23,7 +23,6 @@ use crate::config::Config;
 use crate::envelope;
 use crate::epoch::loading::Phase;
 use crate::error::{Error, Result};
-use crate::lake::append::AppendTable;
 use crate::lake::in_order::PART_EVENTS;
 use crate::lake::store::Store;
 use crate::lake::table::{Table, TableSpec};
@@ -103,53 +102,65 @@ struct Prover {
 
 impl Prover {
     async fn all(&self, only: Option<&str>) -> Result<Vec<Told>> {
-        let mut told = Vec::new();
-        if only.is_none() {
-            for (_, source) in self.catalog.iter() {
-                let started = Instant::now();
-                let Some(table) = self.table(&source.spec()).await? else { continue };
-                let Some(made) = self.replayed(source, Vec::new()).await? else { continue };
-                let epoch = self.decision.epoch;
-                let proof = proof::proof(&source.relation, epoch, &table, &made.rows)?;
-                told.push(Told::new("source", proof, &table, started)?);
-            }
+        self.planned.session.set_time(self.decision.time_us);
+        let (mut told, mut histories) = (Vec::new(), BTreeMap::new());
+        for (_, source) in self.catalog.iter() {
+            told.extend(self.source(source, only, &mut histories).await?);
         }
         for model in &self.planned.models {
             if only.is_some_and(|name| name != model.name) {
                 continue;
             }
-            if let Some(one) = self.model(model).await? {
-                told.push(one);
+            match histories.remove(&model.name) {
+                Some(history) => told.push(history),
+                None if model.snapshot.is_some() => {}
+                None => told.extend(self.model(model).await?),
             }
         }
         Ok(told)
     }
 
-    async fn model(&self, model: &PlannedModel) -> Result<Option<Told>> {
+    /// A source, and beside it the histories that are folded from its images: raw is read once for all.
+    async fn source(
+        &self,
+        source: &SourceTable,
+        only: Option<&str>,
+        histories: &mut BTreeMap<String, Told>,
+    ) -> Result<Option<Told>> {
         let started = Instant::now();
         let epoch = self.decision.epoch;
+        let asked = |m: &&PlannedModel| only.is_none_or(|name| name == m.name);
+        let folds = self.planned.models.iter().filter(|m| m.folds(&source.relation));
+        let folds: Vec<&PlannedModel> = folds.filter(asked).collect();
+        if only.is_some() && folds.is_empty() {
+            return Ok(None);
+        }
+        let folding = folds.iter().map(|m| Folding::new(&self.planned, m));
+        let folding = folding.collect::<Result<Vec<_>>>()?;
+        let Some(mut made) = self.replayed(source, folding).await? else { return Ok(None) };
+        for model in folds {
+            let fresh = made.histories.remove(&model.name).unwrap_or_default();
+            let Some(own) = self.table(&model.spec).await? else { continue };
+            let proof = proof::proof(&model.name, epoch, &own, &fresh)?;
+            let told = Told::new(&model.layer, proof, &own, started)?;
+            histories.insert(model.name.clone(), told);
+        }
+        if only.is_some() {
+            return Ok(None);
+        }
+        let Some(table) = self.table(&source.spec()).await? else { return Ok(None) };
+        let proof = proof::proof(&source.relation, epoch, &table, &made.rows)?;
+        Told::new("source", proof, &table, started).map(Some)
+    }
+
+    /// A model that is no snapshot.
+    async fn model(&self, model: &PlannedModel) -> Result<Option<Told>> {
+        let started = Instant::now();
         let mut tables = Tables::default();
         let Some(own) = self.table(&model.spec).await? else { return Ok(None) };
         tables.models.insert(model.name.clone(), own);
-        let proof = match model.snapshot.as_ref().map(|s| &s.images) {
-            Some(Ok(queries)) => {
-                let source = self.catalog.iter().find(|(_, s)| s.relation == queries.source);
-                let Some((_, source)) = source else { return Ok(None) };
-                self.planned.session.set_time(self.decision.time_us);
-                let folding = vec![Folding::new(&self.planned, model)?];
-                let Some(made) = self.replayed(source, folding).await? else { return Ok(None) };
-                let versions = made.histories.into_values().flatten().collect::<Vec<_>>();
-                let own = tables.models.get(&model.name);
-                let own = own.ok_or_else(|| Error::bug("a table that was just read"))?;
-                proof::proof(&model.name, epoch, own, &versions)?
-            }
-            Some(Err(_)) => return Ok(None),
-            None => {
-                self.inputs(model, &mut tables).await?;
-                self.planned.session.set_time(self.decision.time_us);
-                proof::model(&self.planned, model, &tables, epoch).await?
-            }
-        };
+        self.inputs(model, &mut tables).await?;
+        let proof = proof::model(&self.planned, model, &tables, self.decision.epoch).await?;
         let own = tables.models.get(&model.name);
         let own = own.ok_or_else(|| Error::bug("a table that was just read"))?;
         Ok(Some(Told::new(&model.layer, proof, own, started)?))
@@ -185,9 +196,7 @@ impl Prover {
     ) -> Result<Option<Replayed>> {
         let path = layout::raw(&source.folder);
         let Some(standing) = self.decision.tables.get(&path) else { return Ok(None) };
-        let part = Some(raw::PARTITION);
-        let table =
-            AppendTable::load(&self.store, path, raw::schema(), part, standing.version).await?;
+        let table = raw::table(&self.store, path, standing.version).await?;
         let (store, envelope, dedupe_events) = (&self.store, &self.envelope, self.dedupe_events);
         let rules = Rules { store, envelope, dedupe_events, part_events: PART_EVENTS };
         Ok(Some(replay(rules, source, Some(&table), folding, self.decision.epoch).await?))

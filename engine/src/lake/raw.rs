@@ -13,6 +13,8 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use bytes::Bytes;
 
+use super::append::AppendTable;
+use super::store::Store;
 use crate::envelope::change::{Change, Op, ReadMark};
 use crate::envelope::connect::WireSchema;
 use crate::error::{Error, Result};
@@ -49,6 +51,11 @@ pub fn schema() -> SchemaRef {
     ];
     let fields = columns.into_iter().map(|(name, kind)| Field::new(name, kind, true));
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+/// A raw table as of this version.
+pub async fn table(store: &Store, path: String, version: u64) -> Result<AppendTable> {
+    AppendTable::load(store, path, schema(), Some(PARTITION), version).await
 }
 
 /// An image's number: ascending in the order in which a table's changes were taken in.

@@ -55,9 +55,7 @@ pub async fn open(
     // Before the tables, which take what room is left then.
     for (path, at) in &standing {
         if let Some(folder) = path.strip_prefix("raw/") {
-            let part = Some(raw::PARTITION);
-            let table =
-                AppendTable::load(store, path.clone(), raw::schema(), part, at.version).await?;
+            let table = raw::table(store, path.clone(), at.version).await?;
             tables.raw.insert(folder.to_owned(), table);
         }
     }

@@ -17,7 +17,7 @@ use crate::lake::in_order::PART_EVENTS;
 use crate::lake::store::Store;
 use crate::lake::tables::Tables;
 use crate::transform::folding::Folding;
-use crate::transform::plan::{Planned, SourceColumns};
+use crate::transform::plan::{Planned, PlannedModel, SourceColumns};
 use crate::transform::proof::{self, Proof};
 
 /// What a prover plans, and where it reads.
@@ -59,13 +59,13 @@ impl ProofRun {
                 pinned.source.insert(name.to_owned(), table.pinned());
             }
         }
+        if model.is_some_and(PlannedModel::is_imported) {
+            return None;
+        }
         let source = match model {
             None => Some(name),
-            Some(model) => match &model.snapshot {
-                Some(snapshot) if !snapshot.imported.is_empty() => return None,
-                Some(snapshot) => Some(snapshot.images.as_ref().ok()?.source.as_str()),
-                None => None,
-            },
+            Some(model) if model.snapshot.is_some() => Some(model.images_of()?),
+            Some(_) => None,
         };
         let raw = match source {
             None => None,

@@ -1,4 +1,4 @@
-//! Making anew from raw: the images a source ever had, and its current rows.
+//! Making anew from raw: a source's rows, and the histories that are folded from its images.
 
 use std::sync::Arc;
 
@@ -14,40 +14,11 @@ use super::replay::{Rules, replay};
 use super::step::changed;
 use crate::epoch::loading::Loading;
 use crate::error::Result;
-use crate::lake::current::{Image, Resolved};
 use crate::lake::in_order::PART_EVENTS;
 use crate::lake::index::Place;
 use crate::lake::table::Table;
 use crate::transform::folding::Folding;
-use crate::transform::history::{Fact, SourceImages};
 use crate::transform::run::Input;
-
-/// Images as the transform takes them, numbered.
-pub fn numbered(resolved: &Resolved, number: impl Fn(usize) -> i64) -> Result<SourceImages> {
-    use arrow::array::{ArrayRef, Int64Array};
-    use arrow::datatypes::{DataType, Field, Schema};
-    let rows = resolved.images.iter().map(|i| i.row as u64).collect();
-    let rows = take_rows(&resolved.rows, rows)?;
-    let numbers: Int64Array = resolved.images.iter().map(|i| Some(number(i.place))).collect();
-    let mut numbers: Vec<i64> = numbers.values().to_vec();
-    // A truncate gives one image a key, all at one place: they stay in order and apart.
-    for i in 1..numbers.len() {
-        if numbers[i] <= numbers[i - 1] {
-            numbers[i] = numbers[i - 1] + 1;
-        }
-    }
-    let mut fields = rows.schema().fields().to_vec();
-    fields.push(Arc::new(Field::new(freshet_sql::maintain::images::SEQ, DataType::Int64, false)));
-    let mut columns: Vec<ArrayRef> = rows.columns().to_vec();
-    columns.push(Arc::new(Int64Array::from(numbers)));
-    let rows = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
-    let facts = resolved.images.iter().map(|i| {
-        let Image { at_us, tx, deleted, created, .. } = *i;
-        Fact { at_us, tx, deleted, created }
-    });
-    let facts = facts.collect();
-    Ok(SourceImages { rows, facts })
-}
 
 impl Pipeline {
     /// What must be made anew from raw in this epoch: sources under new columns or found wrong, and the

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use arrow::array::RecordBatch;
 
 use super::catalog::SourceTable;
-use super::rebuild::numbered;
+use super::images::numbered;
 use crate::envelope::change::Change;
 use crate::envelope::options::Options;
 use crate::error::Result;

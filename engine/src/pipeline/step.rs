@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::Pipeline;
-use super::rebuild::numbered;
+use super::images::numbered;
 use super::shares::{self, Share};
 use crate::checkpoint::apply::apply;
 use crate::checkpoint::decide::{Decided, decide};

@@ -66,8 +66,9 @@ impl<'p> Folding<'p> {
         let relation = self.planned.sources.get(&self.queries.source).map(|s| &s.images);
         let relation = relation.ok_or_else(|| Error::bug("a snapshot of an unknown source"))?;
         let session = &self.planned.session;
-        let told = events_of(session, self.snapshot, self.queries, relation, images).await?;
-        let told = self.imported.only_what_counts(told, images)?;
+        let (told, created) =
+            events_of(session, self.snapshot, self.queries, relation, images).await?;
+        let told = self.imported.only_what_counts(told, created, images)?;
         let own = Moment { table: self.versions.table(), change: None };
         let change = onto_stored(self.snapshot, &told, &own)?;
         self.versions.apply(&change, &[])
@@ -114,12 +115,17 @@ impl Imported {
     /// Of a key's events within the span that its imported history tells already, only the last one
     /// counts: it says what the open version must be. It is held until an event comes from behind that
     /// span, or the end. What does not depend on later events does not depend on where parts end.
-    fn only_what_counts(&mut self, told: Told, images: &SourceImages) -> Result<Told> {
+    fn only_what_counts(
+        &mut self,
+        told: Told,
+        created: Vec<bool>,
+        images: &SourceImages,
+    ) -> Result<Told> {
         if self.until.is_empty() {
             return Ok(told);
         }
         self.first_us = self.first_us.or(images.facts.first().map(|fact| fact.at_us));
-        let (rows, events, created) = self.after_held(told.rows, told.events, told.created)?;
+        let (rows, events, created) = self.after_held(told.rows, told.events, created)?;
         let (mut now, mut held) = (Vec::new(), HashMap::new());
         for (at, (event, made)) in events.iter().zip(created).enumerate() {
             let until = self.until.get(&event.key);
@@ -146,7 +152,7 @@ impl Imported {
             Event { row, ..events[*at] }
         });
         self.held = Some((take_rows(&rows, picked)?, moved.collect()));
-        Ok(Told { rows, events: now, created: Vec::new(), keys: told.keys })
+        Ok(Told { rows, events: now, keys: told.keys })
     }
 
     /// These events, and before them those that are held.

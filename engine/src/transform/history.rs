@@ -43,8 +43,6 @@ pub(super) struct Told {
     pub rows: RecordBatch,
     /// In the order of the images.
     pub events: Vec<Event>,
-    /// Of each event: whether its row was made, where none was.
-    pub created: Vec<bool>,
     /// The keys of the events, in no order.
     pub keys: RecordBatch,
 }
@@ -58,7 +56,7 @@ pub async fn follow(
     images: &SourceImages,
     stored: &dyn Stored,
 ) -> Result<ChangeBatch> {
-    let told = events_of(session, snapshot, queries, relation, images).await?;
+    let (told, _) = events_of(session, snapshot, queries, relation, images).await?;
     onto_stored(snapshot, &told, stored)
 }
 
@@ -161,14 +159,15 @@ fn two_rows_of_one_key() -> Error {
     Error::failed("a snapshot's query has two rows of one unique key; make its unique_key unique")
 }
 
-/// The query's rows for each image, the events that point at them, and their keys.
+/// The query's rows for each image, the events that point at them, and their keys. And of each event:
+/// whether its row was made, where none was.
 pub(super) async fn events_of(
     session: &Session,
     snapshot: &PlannedSnapshot,
     queries: &ImageQueries,
     relation: &LiveTable,
     images: &SourceImages,
-) -> Result<Told> {
+) -> Result<(Told, Vec<bool>)> {
     let _alone = relation.alone().await;
     relation.set(vec![images.rows.clone()]);
     let keys = session.run(&queries.keys).await?;
@@ -196,7 +195,7 @@ pub(super) async fn events_of(
     }
     numbered.sort_by_key(|(number, _, _)| *number);
     let (events, created) = numbered.into_iter().map(|(_, event, made)| (event, made)).unzip();
-    Ok(Told { rows, events, created, keys })
+    Ok((Told { rows, events, keys }, created))
 }
 
 /// A snapshot that can't follow images: the query's rows at the epoch's end against open versions.

@@ -73,8 +73,18 @@ pub struct PlannedModel {
 impl PlannedModel {
     /// Whether it is a snapshot that is folded from this source's images.
     pub fn folds(&self, relation: &str) -> bool {
-        let images = self.snapshot.as_ref().and_then(|snapshot| snapshot.images.as_ref().ok());
-        images.is_some_and(|queries| queries.source == relation)
+        self.images_of() == Some(relation)
+    }
+
+    /// The source whose images it is folded from, of a snapshot that follows images.
+    pub fn images_of(&self) -> Option<&str> {
+        let images = self.snapshot.as_ref()?.images.as_ref().ok()?;
+        Some(&images.source)
+    }
+
+    /// Whether it is a history that was taken over.
+    pub fn is_imported(&self) -> bool {
+        self.snapshot.as_ref().is_some_and(|snapshot| !snapshot.imported.is_empty())
     }
 }
 
