@@ -63,8 +63,11 @@ def test_every_verdict_counts_what_its_sql_gives(runs, odd, seeds):
     for seed in range(seeds[0]):
         _, capture = runs.life(seed, transactions=100)
         lake = runs.replay(capture, Cut(seed, rows=30, interleave=seed), odd.project)
-        connection, known, found = odd.database(), {}, {}
+        connection, known, found, modes = odd.database(), {}, {}, {}
         for decision in lake.built():
+            for test in decision["tests"]:
+                modes.setdefault(test["name"], []).append(test["mode"])
+                assert (test["mode"] == "recompute") == bool(test.get("reason")), test
             for name, relation in odd.sources.items():
                 path = f"source/{name}"
                 move(connection, known, path, relation, lake, decision)
@@ -82,6 +85,11 @@ def test_every_verdict_counts_what_its_sql_gives(runs, odd, seeds):
         assert len(found) >= ODD - 1, found
         # Seen with several counts: followed, not found once.
         assert sum(len(counts) > 2 for counts in found.values()) >= ODD // 2, found
+        # Counted once, when the models are built; what changed is enough from then on.
+        first = {name: seen.pop(0) for name, seen in modes.items()}
+        assert set(first.values()) == {"recompute"}
+        assert all("follow" in modes[name] for name in found), modes
+        assert all(set(seen) <= {"follow", "unchanged"} for seen in modes.values()), modes
 
 
 def move(connection, known, path, relation, lake, decision) -> None:

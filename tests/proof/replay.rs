@@ -1,13 +1,18 @@
 //! A replay from raw, in parts of any size, gives the tables that the line came to.
 
+use std::collections::BTreeMap;
+use std::slice;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch};
-use arrow::compute::cast;
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch};
+use arrow::compute::{cast, concat_batches};
+use arrow::datatypes::{DataType, Int64Type};
 use freshet::envelope::options::Options;
+use freshet::lake::parquet::{Effort, encode};
 use freshet::lake::{layout, raw};
 use freshet::pipeline::Pipeline;
 use freshet::pipeline::catalog::{Catalog, SourceTable};
+use freshet::pipeline::load::take_imports;
 use freshet::pipeline::replay::{Replayed, Rules, replay};
 use freshet::transform::folding::Folding;
 use freshet::transform::plan::{Planned, PlannedModel};
@@ -47,7 +52,8 @@ pub async fn differences(
     project: &Project,
     part_events: usize,
 ) -> Result<(), String> {
-    let (planned, catalog) = plan(project).await;
+    let (mut planned, catalog) = plan(project).await;
+    take_imports(pipeline.store(), &mut planned).await.unwrap();
     for (_, source) in catalog.iter() {
         let Some(made) = replayed(pipeline, &planned, source, part_events).await else { continue };
         let tables = made.histories.iter().chain([(&source.relation, &made.rows)]);
@@ -155,4 +161,68 @@ async fn a_history_that_was_taken_over_is_gone_on_with_in_parts_of_any_size() {
         }
     }
     assert!(compared >= 3, "the bank has snapshots");
+}
+
+/// The histories of a bank that follow images, by name.
+async fn histories(bank: &BankLake) -> BTreeMap<String, RecordBatch> {
+    let (planned, _) = bank.planned().await;
+    let follows = planned.models.iter().filter(|m| m.images_of().is_some());
+    let named = follows.map(|model| {
+        let versions = bank.pipeline.tables().relation(&model.name).unwrap();
+        let rows = concat_batches(&versions.schema(), &versions.scan().unwrap()).unwrap();
+        (model.name.clone(), rows)
+    });
+    named.collect()
+}
+
+/// The same, the open ones begun so much earlier, as a warehouse dates them by a column of the row.
+fn dated_earlier(versions: &RecordBatch, by_us: i64) -> RecordBatch {
+    let schema = versions.schema();
+    let [from, to] = ["dbt_valid_from", "dbt_valid_to"].map(|name| schema.index_of(name).unwrap());
+    let times = cast(versions.column(from), &DataType::Int64).unwrap();
+    let times = times.as_primitive::<Int64Type>();
+    let ends = versions.column(to);
+    let moved = times
+        .iter()
+        .enumerate()
+        .map(|(row, at)| at.map(|at| if ends.is_null(row) { at - by_us } else { at }));
+    let moved: ArrayRef = Arc::new(moved.collect::<Int64Array>());
+    let mut columns = versions.columns().to_vec();
+    columns[from] = cast(&moved, schema.field(from).data_type()).unwrap();
+    RecordBatch::try_new(schema, columns).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backlog_of_what_a_taken_over_history_tells_adds_nothing_to_it() {
+    // As a warehouse had it: the first half of the bank's life.
+    let mut before = BankLake::open(40, 23).await;
+    for _ in 0..6 {
+        before.live(25).await;
+    }
+    let taken_over = histories(&before).await;
+    assert!(taken_over.len() >= 2 && taken_over.values().all(|rows| rows.num_rows() > 40));
+    for _ in 0..6 {
+        before.live(25).await;
+    }
+    let wanted = histories(&before).await;
+    for earlier_us in [0, 20_000] {
+        // Read first, then taken over, and all of that life still waits.
+        let bank = BankLake::open(40, 23).await;
+        for (name, versions) in &taken_over {
+            let body = encode(&dated_earlier(versions, earlier_us), Effort::Small).unwrap();
+            bank.store().put(&layout::imported(name), body).await.unwrap();
+        }
+        let mut bank = bank.reopen(None).await;
+        for at in 0..12 {
+            for part in [9, 16] {
+                bank.live(part).await;
+            }
+            let found = differences(&bank.pipeline, &bank.project, 64).await;
+            found.unwrap_or_else(|e| panic!("{earlier_us} at {at}: {e}"));
+        }
+        for (name, found) in histories(&bank).await {
+            let [wanted, found] = [&wanted[&name], &found].map(|rows| texts(slice::from_ref(rows)));
+            assert!(earlier_us > 0 || wanted == found, "{name} has other versions than without");
+        }
+    }
 }

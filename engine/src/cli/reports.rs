@@ -63,11 +63,15 @@ fn models(decision: &Decision) -> Columns {
 fn tests(decision: &Decision) -> Columns {
     let all = || decision.tests.iter();
     let verdicts: Vec<Option<String>> = all().map(|t| word(&t.status)).collect();
+    let modes: Vec<Option<String>> = all().map(|t| t.mode.as_ref().and_then(word)).collect();
     vec![
         ("name", texts(all().map(|t| Some(t.name.as_str())))),
         ("model", texts(all().map(|t| Some(t.model.as_str()).filter(|m| !m.is_empty())))),
         ("status", texts(verdicts.iter().map(Option::as_deref))),
         ("failures", numbers(all().map(|t| Some(t.failures)))),
+        ("mode", texts(modes.iter().map(Option::as_deref))),
+        ("reason", texts(all().map(|t| Some(t.reason.as_str()).filter(|r| !r.is_empty())))),
+        ("rows_read", numbers(all().map(|t| Some(t.rows_read)))),
         ("micros", numbers(all().map(|t| Some(t.micros)))),
     ]
 }

@@ -41,8 +41,8 @@ pub(super) struct ProofRun {
 
 impl ProofRun {
     /// Of a model or a source as it is now; `None` where there is nothing to prove it from, where what a
-    /// replay holds is more than epochs have for their own work, and of a history that was taken over: what
-    /// came while it was is for whoever took it over to look at.
+    /// replay holds is more than epochs have for their own work, and of a history that was taken over:
+    /// a prover's plan has none.
     pub(super) fn of(
         name: &str,
         (planned, catalog, tables): (&Planned, &Catalog, &Tables),

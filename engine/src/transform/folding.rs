@@ -3,15 +3,15 @@
 //! The fold does not care where its events are parted, so a part is worked in as an epoch is, onto a table
 //! beside the one that stands. It must never read what stands.
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
-use arrow::datatypes::TimestampMicrosecondType;
-use freshet_sql::change::{ChangeBatch, take_rows};
-use freshet_sql::materialize::snapshot::{Event, fold};
-use hashbrown::{HashMap, HashSet};
+use freshet_sql::change::take_rows;
+use freshet_sql::materialize::snapshot::{Event, SnapshotSpec, fold, times};
+use hashbrown::HashSet;
 
 use super::history::{SourceImages, Told, events_of, onto_stored, open_keys, versions_of};
 use super::plan::{ImageQueries, Planned, PlannedModel, PlannedSnapshot};
+use super::taken_over::{self, Until, only_what_counts};
 use crate::error::{Error, Result};
 use crate::lake::moment::Moment;
 use crate::lake::scratch::Scratch;
@@ -26,11 +26,11 @@ pub struct Folding<'p> {
     imported: Imported,
 }
 
-/// What is known of a history that was taken over.
+/// What a replay knows so far of a history that was taken over.
 #[derive(Default)]
 struct Imported {
     /// Until when it tells what became of each key.
-    until: HashMap<u128, i64>,
+    until: Until,
     /// Keys that are open in it and that no event knew so far.
     unknown: HashSet<u128>,
     /// Keys of which an event came from behind that.
@@ -47,12 +47,8 @@ impl<'p> Folding<'p> {
         let bug = || Error::bug(format!("\"{}\" follows no images", model.name));
         let snapshot = model.snapshot.as_ref().ok_or_else(bug)?;
         let queries = snapshot.images.as_ref().map_err(|_| bug())?;
-        let mut versions = Scratch::new(model.spec.clone());
+        let versions = taken_over::beginning(model, snapshot)?;
         let imported = Imported::of(snapshot)?;
-        for added in &snapshot.imported {
-            let removed = RecordBatch::new_empty(added.schema());
-            versions.apply(&ChangeBatch { removed, added: added.clone() }, &[])?;
-        }
         Ok(Self { planned, model, snapshot, queries, versions, imported })
     }
 
@@ -68,7 +64,7 @@ impl<'p> Folding<'p> {
         let session = &self.planned.session;
         let (told, created) =
             events_of(session, self.snapshot, self.queries, relation, images).await?;
-        let told = self.imported.only_what_counts(told, created, images)?;
+        let told = self.imported.only_what_counts(&self.snapshot.spec, told, created, images)?;
         let own = Moment { table: self.versions.table(), change: None };
         let change = onto_stored(self.snapshot, &told, &own)?;
         self.versions.apply(&change, &[])
@@ -94,20 +90,8 @@ impl Imported {
         if snapshot.imported.is_empty() {
             return Ok(own);
         }
-        let spec = &snapshot.spec;
+        own.until = taken_over::until(snapshot)?;
         let versions = versions_of(snapshot, &snapshot.imported, |_| true)?;
-        let base = versions.project(&(0..spec.query.fields().len()).collect::<Vec<_>>())?;
-        let time = |name: &str| {
-            let column = versions.column_by_name(name);
-            let times = column.and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>());
-            times.ok_or_else(|| Error::bug(format!("an imported history without `{name}`")))
-        };
-        let (from, to) = (time(&spec.names.valid_from)?, time(&spec.names.valid_to)?);
-        for (row, key) in spec.key_hasher().hashes(&base)?.into_iter().enumerate() {
-            let end = if to.is_null(row) { from.value(row) } else { to.value(row) };
-            let latest = own.until.entry(key).or_insert(end);
-            *latest = end.max(*latest);
-        }
         own.unknown = open_keys(snapshot, &versions)?.into_iter().collect();
         Ok(own)
     }
@@ -117,6 +101,7 @@ impl Imported {
     /// span, or the end. What does not depend on later events does not depend on where parts end.
     fn only_what_counts(
         &mut self,
+        spec: &SnapshotSpec,
         told: Told,
         created: Vec<bool>,
         images: &SourceImages,
@@ -126,25 +111,16 @@ impl Imported {
         }
         self.first_us = self.first_us.or(images.facts.first().map(|fact| fact.at_us));
         let (rows, events, created) = self.after_held(told.rows, told.events, created)?;
-        let (mut now, mut held) = (Vec::new(), HashMap::new());
-        for (at, (event, made)) in events.iter().zip(created).enumerate() {
-            let until = self.until.get(&event.key);
+        let (until, unknown, first_us) = (&self.until, &mut self.unknown, self.first_us);
+        let before = |at: usize| {
+            let key = events[at].key;
             // Open since before the source was first read, and made after: it was gone by then.
-            let ended = self.first_us.filter(|first| until.is_some_and(|until| until < first));
-            if self.unknown.remove(&event.key) && made {
-                now.extend(ended.map(|at_us| gone(event.key, at_us)));
-            }
-            let within = until.is_some_and(|end| event.at_us <= *end);
-            if !within {
-                now.extend(held.remove(&event.key).map(|at: usize| events[at]));
-                now.push(*event);
-                self.passed.insert(event.key);
-            } else if !self.passed.contains(&event.key) {
-                held.insert(event.key, at);
-            }
-        }
-        let mut held: Vec<usize> = held.into_values().collect();
-        held.sort_unstable();
+            let ended = first_us.filter(|first| until.get(&key).is_some_and(|until| until < first));
+            let made = unknown.remove(&key) && created[at];
+            ended.filter(|_| made).map(|at_us| gone(key, at_us))
+        };
+        let times = times(spec, &rows, &events)?;
+        let (now, held) = only_what_counts(until, (&events, &times), &mut self.passed, before);
         let picked = held.iter().filter_map(|at| events[*at].row).map(|row| row as u64).collect();
         let mut place = 0..;
         let moved = held.iter().map(|at| {
@@ -170,13 +146,15 @@ impl Imported {
         Ok((concat_batches(&held.schema(), [&held, &rows])?, all, created))
     }
 
-    /// What is held at the end, and an end for each key that is open and that no event knows: it was
-    /// deleted before the source was first read.
+    /// What is held at the end, and an end for each key that was open before the source was first read and
+    /// that no event knows: it was deleted before that. One that was dated later may still be told of.
     fn rest(&mut self, snapshot: &PlannedSnapshot) -> (RecordBatch, Vec<Event>) {
         let none = || (RecordBatch::new_empty(snapshot.spec.query.clone()), Vec::new());
         let (rows, mut events) = self.held.take().unwrap_or_else(none);
         if let Some(at_us) = self.first_us {
-            events.extend(self.unknown.drain().map(|key| gone(key, at_us)));
+            let until = &self.until;
+            let ended = |key: &u128| until.get(key).is_some_and(|until| *until < at_us);
+            events.extend(self.unknown.drain().filter(ended).map(|key| gone(key, at_us)));
         }
         (rows, events)
     }

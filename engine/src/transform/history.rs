@@ -47,19 +47,6 @@ pub(super) struct Told {
     pub keys: RecordBatch,
 }
 
-/// Runs a snapshot's queries over images and folds them onto the stored versions of their keys.
-pub async fn follow(
-    session: &Session,
-    snapshot: &PlannedSnapshot,
-    queries: &ImageQueries,
-    relation: &LiveTable,
-    images: &SourceImages,
-    stored: &dyn Stored,
-) -> Result<ChangeBatch> {
-    let (told, _) = events_of(session, snapshot, queries, relation, images).await?;
-    onto_stored(snapshot, &told, stored)
-}
-
 /// Folds events onto the stored versions of their keys.
 pub(super) fn onto_stored(
     snapshot: &PlannedSnapshot,
@@ -75,7 +62,7 @@ pub(super) fn onto_stored(
 /// What a fold needs of the stored versions of these keys: the open ones, since no time of a key comes
 /// before the last one's start, and all of keys that have none. History that was taken over may have
 /// any times: then all.
-fn versions_by_key(
+pub(super) fn versions_by_key(
     snapshot: &PlannedSnapshot,
     stored: &dyn Stored,
     keys: &RecordBatch,

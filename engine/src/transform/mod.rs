@@ -16,5 +16,6 @@ pub mod report;
 pub mod run;
 pub mod snapshots;
 mod steps;
+mod taken_over;
 pub mod tests;
 pub mod view;

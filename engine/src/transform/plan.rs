@@ -26,6 +26,7 @@ use freshet_sql::project::{Project, model::Node};
 
 use super::columns::{reject_duplicates, snapshot_spec};
 use super::steps::{Step, steps};
+use super::taken_over::TakenOver;
 use crate::error::{Error, Result};
 use crate::lake::layout;
 use crate::lake::table::TableSpec;
@@ -103,6 +104,8 @@ pub struct PlannedSnapshot {
     pub images: std::result::Result<ImageQueries, String>,
     /// History that was taken over: what a rebuild folds onto.
     pub imported: Vec<RecordBatch>,
+    /// What is known of that.
+    pub(super) taken_over: TakenOver,
 }
 
 /// A snapshot's two queries over images.
@@ -390,6 +393,7 @@ impl Planner<'_> {
         let every: Vec<usize> = (0..alone.fields().len()).collect();
         let key_alone = self.session.key(&alone, &every).map_err(here)?;
         let imported = Vec::new();
-        Ok(PlannedSnapshot { spec, key, key_of_open, key_alone, images, imported })
+        let taken_over = TakenOver::default();
+        Ok(PlannedSnapshot { spec, key, key_of_open, key_alone, images, imported, taken_over })
     }
 }

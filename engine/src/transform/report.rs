@@ -3,7 +3,7 @@
 use freshet_sql::maintain::Cost;
 use serde::{Deserialize, Serialize};
 
-/// How a model was brought up to date.
+/// How a model or a test was brought up to date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
@@ -69,6 +69,15 @@ pub struct TestReport {
     pub status: Verdict,
     /// Rows that failed.
     pub failures: u64,
+    /// How it was brought up to date; absent in old epochs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+    /// Why that way, where it is not plain.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// Rows of what it reads that were looked at for that, beside the changes themselves.
+    #[serde(default)]
+    pub rows_read: u64,
     /// Of the test's text: what was counted for another text counts for nothing.
     #[serde(default)]
     pub fingerprint: String,

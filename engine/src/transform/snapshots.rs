@@ -4,10 +4,11 @@ use freshet_sql::maintain::recompute::difference;
 use freshet_sql::rows::RowHasher;
 
 use super::follow::{self, Followed};
-use super::history::{at_epoch_end, follow_change};
+use super::history::{at_epoch_end, events_of, follow_change, onto_stored};
 use super::plan::{Planned, PlannedModel, PlannedSnapshot};
 use super::report::Mode;
 use super::run::{Input, Made, stored, wide};
+use super::taken_over::onto_taken_over;
 use super::view::View;
 use crate::error::{Error, Result};
 use crate::lake::moment::Moment;
@@ -46,9 +47,12 @@ impl Planned {
         let Some(images) = input.images.get(&queries.source) else {
             return Ok(Made::unchanged());
         };
-        let change =
-            super::history::follow(&self.session, snapshot, queries, relation, images, &own)
-                .await?;
+        let (told, _) = events_of(&self.session, snapshot, queries, relation, images).await?;
+        let change = if model.is_imported() {
+            onto_taken_over(model, snapshot, &told, &own)?
+        } else {
+            onto_stored(snapshot, &told, &own)?
+        };
         Ok(Made::by(Mode::Images, "", change))
     }
 

@@ -12,7 +12,7 @@ use freshet_sql::rows::RowHasher;
 
 use super::follow::{self, Followed};
 use super::plan::{Planned, PlannedTest};
-use super::report::{TestReport, Verdict};
+use super::report::{Mode, TestReport, Verdict};
 use super::run::{Input, bound, micros};
 use super::view::{Changes, View};
 use crate::cores;
@@ -50,10 +50,15 @@ impl Verdicts {
             && view.changed_rows() == 0
             && !test.by_time
         {
-            return Ok(TestReport { micros: 0, ..known.clone() });
+            return Ok(unchanged(known));
         }
         cores::wait_for(verdict(planned, tables, test, &view, (known, input.before_us)))?
     }
+}
+
+fn unchanged(known: &TestReport) -> TestReport {
+    let mode = Some(Mode::Unchanged);
+    TestReport { mode, reason: String::new(), rows_read: 0, micros: 0, ..known.clone() }
 }
 
 async fn verdict(
@@ -64,9 +69,16 @@ async fn verdict(
     (known, before_us): (Option<&TestReport>, i64),
 ) -> Result<TestReport> {
     let started = Instant::now();
-    let failures = match known {
-        Some(known) => followed(planned, tables, test, view, (known.failures, before_us)).await?,
-        None => counted(planned, tables, test, view).await?,
+    let found = match known {
+        Some(known) => followed(planned, test, view, (known.failures, before_us)).await?,
+        None => Found::Unknown(NOT_COUNTED.to_owned()),
+    };
+    let (failures, mode, reason, rows_read) = match found {
+        Found::Failures(failures, read) => (failures, Mode::Follow, String::new(), read),
+        Found::Unknown(why) => {
+            let failures = counted(planned, tables, test, view).await?;
+            (failures, Mode::Recompute, why, view.rows())
+        }
     };
     let status = match (failures, test.severity) {
         (0, _) => Verdict::Pass,
@@ -78,32 +90,48 @@ async fn verdict(
         model: test.model.clone(),
         status,
         failures,
+        mode: Some(mode),
+        reason,
+        rows_read,
         fingerprint: test.fingerprint.clone(),
         micros: micros(started),
     })
 }
 
+/// Why a test is counted whose failing rows nobody has counted yet.
+const NOT_COUNTED: &str = "a first run of this text, or of a model that was made anew";
+
+/// What following a test came to.
+enum Found {
+    /// Failing rows after the epoch, and how many rows were read for that.
+    Failures(u64, u64),
+    /// They must be counted: the reason.
+    Unknown(String),
+}
+
 /// Failing rows after the epoch, from those before it.
 async fn followed(
     planned: &Planned,
-    tables: &Tables,
     test: &PlannedTest,
     view: &View<'_>,
     (before, before_us): (u64, i64),
-) -> Result<u64> {
+) -> Result<Found> {
     let schema = test.query.schema();
     let hasher = RowHasher::all_but(&schema, &[]);
-    if let Followed::Change(change, _) =
-        follow::change(&planned.session, (&test.name, &test.maintained), view, &hasher, before_us)
-            .await?
-    {
-        let after = before + change.added.num_rows() as u64;
-        if let Some(after) = after.checked_sub(change.removed.num_rows() as u64) {
-            return Ok(after);
+    let query = (test.name.as_str(), &test.maintained);
+    let (change, read) =
+        match follow::change(&planned.session, query, view, &hasher, before_us).await? {
+            Followed::Change(change, read) => (change, read),
+            Followed::Full(why) => return Ok(Found::Unknown(why)),
+        };
+    let after = before + change.added.num_rows() as u64;
+    Ok(match after.checked_sub(change.removed.num_rows() as u64) {
+        Some(after) => Found::Failures(after, read),
+        None => {
+            tracing::error!(test = test.name, "its maintenance lost count; it is run in full");
+            Found::Unknown("more failing rows went than there were".to_owned())
         }
-        tracing::error!(test = test.name, "its maintenance lost count; it is run in full");
-    }
-    counted(planned, tables, test, view).await
+    })
 }
 
 /// Failing rows, counted from everything it reads.

@@ -94,6 +94,16 @@ struct KeyHistory {
     reached: Option<i64>,
 }
 
+/// When each event happened, as versions are dated: when its transaction was committed, or what its row says.
+pub fn times(spec: &SnapshotSpec, rows: &RecordBatch, events: &[Event]) -> Result<Vec<i64>> {
+    let updated = updated_at(spec, rows)?;
+    let time = |event: &Event| match (&updated, event.row) {
+        (Some(times), Some(row)) => times[row].unwrap_or(event.at_us),
+        _ => event.at_us,
+    };
+    Ok(events.iter().map(time).collect())
+}
+
 /// Folds events, in order, onto the stored versions of the keys they touch.
 ///
 /// `stored` holds every stored version of those keys, under the stored schema; `rows` the query's
@@ -106,14 +116,9 @@ pub fn fold(
 ) -> Result<ChangeBatch> {
     let mut histories = open_versions(spec, stored)?;
     let compare = spec.compare_hasher().hashes(rows)?;
-    let updated = updated_at(spec, rows)?;
     let mut closed: Vec<Version> = Vec::new();
-    for event in events {
+    for (event, at) in events.iter().zip(times(spec, rows, events)?) {
         let history = histories.entry(event.key).or_default();
-        let at = match (&updated, event.row) {
-            (Some(times), Some(row)) => times[row].unwrap_or(event.at_us),
-            _ => event.at_us,
-        };
         let from = history.reached.map_or(at, |reached| reached.max(at));
         match event.row {
             Some(row) => {
