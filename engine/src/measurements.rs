@@ -86,8 +86,10 @@
 //!
 //! The last measured state came in a slow hour: 45,820, 41,370, 45,341, 44,264, 39,636 and 44,079, and between
 //! them the binary that had given 61,136 to 67,012 gave 40,953 and 47,912, and one from between the two 46,853 and
-//! 45,269. So nothing is slower, and the gate of 52,000 is missed in such an hour. Free pages that are kept for
-//! a second instead of a third of one: 47,345; for ten: 51,513, with 1,308 MiB at the peak instead of 1,084.
+//! 45,269. So nothing is slower, and the gate of 52,000 is missed in such an hour. One run each with free pages
+//! kept for a second or for ten (47,345 and 51,513) looked like a gain: three and three in turns gave 44,281,
+//! 39,850, 39,612 and 40,982, 38,641, 37,565 with ten, and 190 MiB more at the peak. Both cores are busy, a sixth
+//! of that in the kernel, and the profile is flat: tests 16 %, merges 8, Parquet 13, copying bytes 9.
 //! Models were followed 158 times and recomputed 122 times: an epoch of 50,000 changes reaches what a recompute
 //! of a small model reads.
 //!
@@ -102,14 +104,16 @@
 //!
 //! # Small epochs over the whole bank
 //!
-//! The last state, in the slow hour told above (DuckDB's SQL took 31.8 s in it, and 21.3 when the numbers below were
-//! taken): 71 and 126 ms, 1.76 x, in `refresh.py`, and 68 and 108 ms, 1.58 x, p99 111 and 182, in a run of 100
-//! epochs after 60: the gate of 1.5 x was missed in both. Of the first, transform was 48 and 114 ms, current rows
-//! 4 and 12, all else within 2 ms; every model and test is slower by a like factor, as where memory is what is
-//! slow. The binary that had given 1.01 and 1.24 x gave 86 and 117 ms, 1.37 x, p99 294, right after: slower at
-//! both sizes than the last state. What the last state does slower is the initial read of ten million rows: 199
-//! and 206 s, and 109 by that binary (of two million 18.3 and 20.3 s, and 15.1 and 17.6). Raw merges gave way to
-//! epochs in that state, and every other merge waits behind them; they don't any more. Not measured since.
+//! The last states, in slow hours (DuckDB's SQL took 31 to 32 s in them, and 21.3 when the numbers below were
+//! taken): 71 and 126 ms, 1.76 x, and on another day 70 and 115, 1.64 x, p99 139 and 237, in `refresh.py`; 68 and
+//! 108 ms, 1.58 x, in a run of 100 epochs after 60: the gate of 1.5 x was missed. Of the second, transform was 47
+//! and 83 ms, current rows 5 and 11, encode 9 and 13; every model and test is slower by a like factor, as where
+//! memory is what is slow. The binary that had given 1.01 and 1.24 x gave 86 and 117 ms, 1.37 x, p99 294, right
+//! after the first: slower at both sizes. Large pages (`thp:always`) gave 82 ms instead of 78 at ten million rows
+//! and builds that take a fifth longer at two million: not kept.
+//!
+//! The initial read had seemed to be twice as slow since parts of it are 50,000 rows: the bench walked its whole
+//! bank for each. Measured alone, ten million rows are read in 46 s.
 //!
 //! Last measured, by `tests/speed/refresh.py` and a release build on a file system made for it: 69 and 70 ms,
 //! 1.01 x, p99 111 and 163; another run 53 and 66, 1.24 x. Merges and local copies give way to epochs since:
@@ -177,9 +181,9 @@
 //!
 //! # Over many epochs
 //!
-//! Since work beside the epochs gives way, 2,500 epochs after 2,000 others, release, a fresh file system: p50 39.1
-//! and 39.9 ms, p99 88.7, entries 76 and 75 KB, files 205 and 191, at most 16 and 12 of a table.
-//!
+//! Since work beside the epochs gives way, a fresh file system: 2,500 epochs after 2,000 others 39.1 and 39.9 ms, p99
+//! 88.7, entries 76 and 75 KB, files 205 and 191; 10,000 in a slow hour 48.7 and 59.5 ms, p99 140, 85 and 89 KB,
+//! 211 and 192, at most 15 and 20 of a table.
 //! Before, by a release build, as told below: p50 of the first tenth 48.4 ms, of the last 52.4, p99 of all 96, while
 //! stored rows grew to 1.99 million; log entries of an epoch 72.6 and 72.7 KB; live files 182 and 181, at most
 //! 14 and 13 of a table. What grew is uploads (5 to 9 ms) and applying (6 to 8); models and tests are flat.
