@@ -19,6 +19,9 @@ use crate::lake::layout;
 use crate::lake::parquet::{self, Effort};
 use crate::lake::store::{Created, Store};
 
+/// The first microsecond of the year 9999: no version has ended then, it is a stand-in for one that is open.
+const NEVER_US: i64 = 253_370_764_800_000_000;
+
 /// What was taken over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Imported {
@@ -32,7 +35,7 @@ pub struct Imported {
 ///
 /// # Errors
 /// `Invalid` for columns that are missing, times that are, two open versions of a key, versions
-/// that overlap, or a history that was taken over before.
+/// that overlap or end in the year 9999, or a history that was taken over before.
 pub async fn import(
     warehouse: &mut dyn Warehouse,
     store: &Store,
@@ -94,6 +97,17 @@ fn check(rows: &RecordBatch, spec: &SnapshotSpec, table: &str) -> Result<Importe
         times.ok_or_else(|| Error::bug(format!("a snapshot without `{name}`")))
     };
     let (from, to) = (time(&spec.names.valid_from)?, time(&spec.names.valid_to)?);
+    let stand_ins = to.iter().flatten().filter(|to| *to >= NEVER_US).count();
+    if stand_ins > 0 {
+        let ends = &spec.names.valid_to;
+        return Err(Error::invalid(format!(
+            "{table}: {stand_ins} versions have a {ends} in the year 9999 or later"
+        ))
+        .with_hint(format!(
+            "an open version has none here: `update {table} set {ends} = null where {ends} >= '9999-01-01'` \
+             on a copy of the table, and take that over"
+        )));
+    }
     let query = Arc::new(Schema::new(spec.query.fields().clone()));
     let width: Vec<usize> = (0..query.fields().len()).collect();
     let keys = spec.key_hasher().hashes(&rows.project(&width)?)?;
@@ -124,4 +138,46 @@ fn check(rows: &RecordBatch, spec: &SnapshotSpec, table: &str) -> Result<Importe
         ));
     }
     Ok(Imported { versions: rows.num_rows(), open })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use arrow::datatypes::{DataType, Field};
+    use freshet_sql::materialize::snapshot::Strategy;
+    use freshet_sql::project::snapshot::{HardDeletes, SnapshotNames};
+
+    /// What is said of a history of one key, whose versions begin and end then.
+    fn said(versions: &[(&str, Option<&str>)]) -> std::result::Result<Imported, String> {
+        let spec = SnapshotSpec {
+            query: Arc::new(Schema::new(vec![Field::new("id", DataType::Int64, true)])),
+            unique_key: vec![0],
+            strategy: Strategy::Check(vec![0]),
+            hard_deletes: HardDeletes::Invalidate,
+            names: SnapshotNames::default(),
+        };
+        let text = |text: &str| Some(text.to_owned());
+        let rows = versions.iter().map(|(from, to)| {
+            vec![text("7"), text("x"), text(from), text(from), to.map(str::to_owned)]
+        });
+        let rows = typed(&rows.collect::<Vec<_>>(), &spec.schema()).unwrap();
+        check(&rows, &spec, "S").map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn a_history_that_contradicts_itself_is_refused() {
+        let (one, two, three) =
+            ("2024-01-01 00:00:00", "2024-02-01 00:00:00", "2024-03-01 00:00:00");
+        let taken = said(&[(one, Some(two)), (two, None)]);
+        assert_eq!(taken, Ok(Imported { versions: 2, open: 1 }));
+        let refused = |versions: &[(&str, Option<&str>)], why: &str| {
+            let said = said(versions).unwrap_err();
+            assert!(said.contains(why), "{said}");
+        };
+        refused(&[(one, Some(three)), (two, None)], "overlap");
+        refused(&[(one, None), (two, None)], "overlap");
+        refused(&[(two, Some(one))], "end before they begin");
+        refused(&[(one, Some(two)), (two, Some("9999-12-31 00:00:00"))], "in the year 9999");
+    }
 }
