@@ -24,6 +24,9 @@ impl Moment<'_> {
         }
         let files = self.files_at(When::After).map(|(_, file)| Ok((file, file.ranges(index)?)));
         let files: Vec<(&LiveFile, Arc<KeyIndex>)> = files.collect::<Result<_>>()?;
+        for (_, index) in &files {
+            index.read_ahead(ranges.iter().map(|(hash, _)| *hash));
+        }
         let beside = |(hash, range): &(u64, (i64, i64))| beside(&files, *hash, *range, rows);
         Ok(ranges.iter().map(beside).collect())
     }

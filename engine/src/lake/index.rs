@@ -84,6 +84,13 @@ impl Table {
         small.or_else(|| self.in_large(identity).next())
     }
 
+    /// Has the processor read at once what finds these identities in large files.
+    pub(super) fn read_ahead(&self, identities: &[u128]) {
+        let files = self.own_index.iter().filter_map(|number| self.files.get(number));
+        let indexes = files.filter_map(|file| file.identities.as_deref());
+        indexes.for_each(|index| index.read_identities_ahead(identities));
+    }
+
     /// Every place of an identity.
     pub(super) fn places(&self, identity: u128) -> Vec<Place> {
         self.index.places(identity).chain(self.in_large(identity)).collect()

@@ -33,6 +33,8 @@ pub struct KeyIndex {
 
 /// Hashes to a bucket, about.
 const PER_BUCKET: usize = 4;
+/// An index of fewer rows mostly lies in the processor's caches.
+const READ_AHEAD_ROWS: usize = 1 << 16;
 /// The new place of a row that a merge left behind.
 pub(super) const LEFT_BEHIND: u32 = u32::MAX;
 
@@ -115,6 +117,22 @@ impl KeyIndex {
         begin..from + within.partition_point(|h| *h <= hash)
     }
 
+    /// Has the processor read at once where the rows of these hashes begin: looked up one by one, each lookup in
+    /// a large index waits for memory twice or more.
+    pub(super) fn read_ahead(&self, hashes: impl Iterator<Item = u64>) {
+        if self.hashes.len() < READ_AHEAD_ROWS {
+            return;
+        }
+        let from = |hash| self.starts.get(bucket_of(hash, self.shift)).map_or(0, |s| *s as usize);
+        let begins: Vec<usize> = hashes.map(from).collect();
+        let read = begins.iter().fold(0, |read: u64, at| {
+            let order = self.orders.get(*at).copied().unwrap_or_default().cast_unsigned();
+            let row = self.rows.get(*at).copied().unwrap_or_default();
+            read ^ self.hashes.get(*at).copied().unwrap_or_default() ^ order ^ u64::from(row)
+        });
+        std::hint::black_box(read);
+    }
+
     /// The rows of this hash whose order lies in an interval, both ends in it.
     pub fn rows_between(&self, hash: u64, interval: (i64, i64)) -> &[u32] {
         let span = self.span(hash);
@@ -134,6 +152,11 @@ impl KeyIndex {
     /// The rows of this hash.
     pub fn rows(&self, hash: u64) -> &[u32] {
         self.rows.get(self.span(hash)).unwrap_or_default()
+    }
+
+    /// [`Self::read_ahead`] of identities.
+    pub(super) fn read_identities_ahead(&self, identities: &[u128]) {
+        self.read_ahead(identities.iter().map(|identity| halves(*identity).0));
     }
 
     /// The rows of this identity, of an index of identities.

@@ -74,6 +74,7 @@ impl Stored for Moment<'_> {
         hashes.sort_unstable();
         let found = self.find(when, |file| {
             let (by, mut rows) = (file.index(index)?, Vec::new());
+            by.read_ahead(hashes.iter().copied());
             hashes.retain(|hash| {
                 let of_key = by.rows(*hash);
                 if wanted == Wanted::Every {
@@ -109,6 +110,7 @@ impl Stored for Moment<'_> {
         let found = self.find(when, |file| {
             let by = file.ranges(index)?;
             let mut rows = Vec::new();
+            by.read_ahead(ranges.iter().map(|(hash, _)| hash));
             for (hash, list) in ranges.iter() {
                 for interval in list {
                     rows.extend_from_slice(by.rows_between(hash, *interval));

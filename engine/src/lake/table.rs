@@ -200,6 +200,9 @@ impl Table {
         gone: &[Place],
         epoch: u64,
     ) -> Result<()> {
+        if gone.len() < removed.len() {
+            self.read_ahead(&removed);
+        }
         for (row, identity) in removed.into_iter().enumerate() {
             self.forget(identity, gone.get(row).copied()).ok_or_else(|| {
                 Error::bug(format!("a change of \"{}\" retracts a row it lacks", self.spec.path))

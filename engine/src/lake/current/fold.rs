@@ -70,6 +70,7 @@ impl<'t> Fold<'t> {
         found: Found,
     ) -> Self {
         let positions_at = rows.num_columns().saturating_sub(1);
+        stored.read_ahead(&keys);
         Self {
             stored,
             positions: rows.column(positions_at).as_primitive::<Int64Type>().clone(),
