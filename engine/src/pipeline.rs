@@ -55,7 +55,7 @@ use crate::lake::tables::Tables;
 use crate::publish::publisher::Publisher;
 use crate::source::topic_ids::TopicIds;
 use crate::transform::options::ProofOptions;
-use crate::transform::plan::Planned;
+use crate::transform::planned::Planned;
 use catalog::Catalog;
 use compacting::Compacting;
 use keeping::Keeping;

@@ -14,7 +14,7 @@ use freshet::lake::store::Store;
 use freshet::pipeline::catalog::Catalog;
 use freshet::pipeline::{Pipeline, Settings};
 use freshet::transform::options::ProofOptions;
-use freshet::transform::plan::Planned;
+use freshet::transform::planned::Planned;
 use freshet_sql::project::Project;
 
 /// 2026-01-01 00:00 UTC.
@@ -48,7 +48,8 @@ impl BankLake {
         Self::open_with(project, Some(tempfile::tempdir().unwrap()), customers, seed).await
     }
 
-    async fn open_with(
+    /// The same with another project over the bank.
+    pub async fn open_with(
         project: Project,
         cold: Option<tempfile::TempDir>,
         customers: u32,

@@ -17,7 +17,7 @@ use crate::publish::lakeside;
 use crate::publish::options::{Authenticator, Snowflake};
 use crate::publish::snowflake::credentials::Credentials;
 use crate::publish::target::Target;
-use crate::transform::plan::Planned;
+use crate::transform::planned::Planned;
 
 /// Every configured target, with its secrets.
 ///

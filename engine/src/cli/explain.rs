@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::lake::store::Store;
 use crate::pipeline::catalog::Catalog;
 use crate::pipeline::project;
-use crate::transform::plan::{Planned, PlannedModel};
+use crate::transform::planned::{Planned, PlannedModel};
 
 /// One model, explained.
 struct Told<'p> {

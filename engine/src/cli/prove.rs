@@ -24,15 +24,16 @@ use crate::envelope;
 use crate::epoch::loading::Phase;
 use crate::error::{Error, Result};
 use crate::lake::in_order::PART_EVENTS;
+use crate::lake::spec::TableSpec;
 use crate::lake::store::Store;
-use crate::lake::table::{Table, TableSpec};
+use crate::lake::table::Table;
 use crate::lake::{layout, load, raw, tables::Tables};
 use crate::pipeline::catalog::{Catalog, SourceTable};
 use crate::pipeline::load::take_imports;
 use crate::pipeline::proving;
 use crate::pipeline::replay::{Replayed, Rules, replay};
 use crate::transform::folding::Folding;
-use crate::transform::plan::{Planned, PlannedModel};
+use crate::transform::planned::{Planned, PlannedModel};
 use crate::transform::proof;
 
 /// Proves and prints.
@@ -129,10 +130,12 @@ impl Prover {
     ) -> Result<Option<Told>> {
         let started = Instant::now();
         let epoch = self.decision.epoch;
+        let stands = |path: &str| self.decision.tables.contains_key(path);
         let asked = |m: &&PlannedModel| only.is_none_or(|name| name == m.name);
         let folds = self.planned.models.iter().filter(|m| m.folds(&source.relation));
-        let folds: Vec<&PlannedModel> = folds.filter(asked).collect();
-        if only.is_some() && folds.is_empty() {
+        let folds = folds.filter(asked).filter(|m| stands(&m.spec.path));
+        let folds: Vec<&PlannedModel> = folds.collect();
+        if folds.is_empty() && (only.is_some() || !stands(&source.spec().path)) {
             return Ok(None);
         }
         let folding = folds.iter().map(|m| Folding::new(&self.planned, m));

@@ -8,7 +8,7 @@ use freshet_sql::maintain::near::{FIRST, RangeKey};
 use freshet_sql::maintain::stored::When;
 
 use super::file::LiveFile;
-use super::keys::KeyIndex;
+use super::keys::{AHEAD_KEYS, KeyIndex};
 use super::moment::Moment;
 
 impl Moment<'_> {
@@ -24,11 +24,14 @@ impl Moment<'_> {
         }
         let files = self.files_at(When::After).map(|(_, file)| Ok((file, file.ranges(index)?)));
         let files: Vec<(&LiveFile, Arc<KeyIndex>)> = files.collect::<Result<_>>()?;
-        for (_, index) in &files {
-            index.read_ahead(ranges.iter().map(|(hash, _)| *hash));
+        let mut found = Vec::with_capacity(ranges.len());
+        for some in ranges.chunks(AHEAD_KEYS) {
+            files
+                .iter()
+                .for_each(|(_, index)| index.read_ahead(some.iter().map(|(hash, _)| *hash)));
+            found.extend(some.iter().map(|(hash, range)| beside(&files, *hash, *range, rows)));
         }
-        let beside = |(hash, range): &(u64, (i64, i64))| beside(&files, *hash, *range, rows);
-        Ok(ranges.iter().map(beside).collect())
+        Ok(found)
     }
 }
 

@@ -17,7 +17,8 @@ use super::moment::Moment;
 use super::options::Memory;
 use super::ranges::Ranges;
 use super::room::Room;
-use super::table::{Table, TableSpec};
+use super::spec::TableSpec;
+use super::table::Table;
 use super::tables::Tables;
 
 /// Numbers that look random; the same for the same seed.

@@ -18,7 +18,7 @@ use super::commit::{DataChange, FileEntry};
 use super::kept::{Found, Home, Kept, Of};
 use super::key_indexes::KeyIndexes;
 use super::keys::KeyIndex;
-use super::table::TableSpec;
+use super::spec::TableSpec;
 use crate::error::{Error, Result};
 
 /// From so many rows on a file has an index of identities of its own, which can be merged and mapped;

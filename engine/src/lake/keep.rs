@@ -17,7 +17,8 @@ use super::commit::FileEntry;
 use super::file::LiveFile;
 use super::kept::{Home, Kept, Of};
 use super::keys::KeyIndex;
-use super::table::{Table, TableSpec};
+use super::spec::TableSpec;
+use super::table::Table;
 use super::tables::Tables;
 use crate::error::Result;
 

@@ -35,6 +35,8 @@ pub struct KeyIndex {
 const PER_BUCKET: usize = 4;
 /// An index of fewer rows mostly lies in the processor's caches.
 const READ_AHEAD_ROWS: usize = 1 << 16;
+/// Keys whose places are read ahead at once: the caches hold what is read of them until it is used.
+pub const AHEAD_KEYS: usize = 2_048;
 /// The new place of a row that a merge left behind.
 pub(super) const LEFT_BEHIND: u32 = u32::MAX;
 
@@ -117,8 +119,21 @@ impl KeyIndex {
         begin..from + within.partition_point(|h| *h <= hash)
     }
 
-    /// Has the processor read at once where the rows of these hashes begin: looked up one by one, each lookup in
-    /// a large index waits for memory twice or more.
+    /// Looks these up in turn, with their places in the index read ahead.
+    pub(super) fn in_turn<T>(
+        &self,
+        wanted: &[T],
+        hash: impl Fn(&T) -> u64,
+        mut look_up: impl FnMut(&T),
+    ) {
+        for some in wanted.chunks(AHEAD_KEYS) {
+            self.read_ahead(some.iter().map(&hash));
+            some.iter().for_each(&mut look_up);
+        }
+    }
+
+    /// Has the processor read at once where the rows of these hashes begin, of [`AHEAD_KEYS`] at most: looked
+    /// up one by one, each lookup in a large index waits for memory twice or more.
     pub(super) fn read_ahead(&self, hashes: impl Iterator<Item = u64>) {
         if self.hashes.len() < READ_AHEAD_ROWS {
             return;

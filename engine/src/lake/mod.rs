@@ -45,6 +45,7 @@ pub mod read;
 pub mod remember;
 pub mod room;
 pub mod scratch;
+pub mod spec;
 pub mod stage;
 pub mod store;
 pub mod table;

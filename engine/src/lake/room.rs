@@ -16,7 +16,8 @@ use super::commit::FileEntry;
 use super::file::LiveFile;
 use super::kept::Kept;
 use super::options::{Memory, Options, TABLES_BYTES_MIN};
-use super::table::{Table, TableSpec};
+use super::spec::TableSpec;
+use super::table::Table;
 use crate::error::{Error, Result};
 use crate::memory;
 

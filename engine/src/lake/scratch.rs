@@ -9,7 +9,8 @@ use arrow::array::RecordBatch;
 use freshet_sql::change::ChangeBatch;
 
 use super::index::Place;
-use super::table::{Table, TableSpec};
+use super::spec::TableSpec;
+use super::table::Table;
 use crate::error::Result;
 
 /// Files of one size that are merged.

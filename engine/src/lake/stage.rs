@@ -188,8 +188,8 @@ mod tests {
 
     use super::*;
     use crate::lake::options::Options;
+    use crate::lake::spec::TableSpec;
     use crate::lake::store::Store;
-    use crate::lake::table::TableSpec;
     use crate::lake::tables::{Entry, upload};
     use crate::lake::{layout, load};
 

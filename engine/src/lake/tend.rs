@@ -125,7 +125,8 @@ mod tests {
     use crate::lake::layout;
     use crate::lake::load;
     use crate::lake::options::Options;
-    use crate::lake::table::{Table, TableSpec};
+    use crate::lake::spec::TableSpec;
+    use crate::lake::table::Table;
     use crate::lake::tables::upload;
 
     const HOUR_MS: i64 = 3_600_000;

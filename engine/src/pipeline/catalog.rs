@@ -11,8 +11,8 @@ use crate::envelope::schema::{Column, ColumnKind, TableSchema};
 use crate::error::{Error, Result};
 use crate::lake::current;
 use crate::lake::layout;
-use crate::lake::table::TableSpec;
-use crate::transform::plan::SourceColumns;
+use crate::lake::spec::TableSpec;
+use crate::transform::planned::SourceColumns;
 
 /// One declared source table.
 #[derive(Debug, Clone)]

@@ -16,12 +16,14 @@ use crate::lake::dedupe::Window;
 use crate::lake::parquet::decode;
 use crate::lake::remember::{self, Remembered};
 use crate::lake::room::{LOADED_AT_ONCE, Room};
+use crate::lake::spec::TableSpec;
 use crate::lake::store::Store;
-use crate::lake::table::{Table, TableSpec};
+use crate::lake::table::Table;
 use crate::lake::tables::{Standing, Tables};
 use crate::lake::{dead, layout, load, raw};
-use crate::transform::plan::Planned;
+use crate::transform::planned::Planned;
 use crate::transform::report::ModelReport;
+use crate::transform::taken_over::TakenOver;
 
 /// A lake, loaded for one project.
 pub struct Opened {
@@ -102,7 +104,8 @@ pub async fn take_imports(store: &Store, planned: &mut Planned) -> Result<()> {
         let path = layout::imported(&model.name);
         let Some(body) = store.get(&path).await? else { continue };
         model.fingerprint = format!("{}+{:x}", model.fingerprint, digest_of(&body));
-        snapshot.imported = vec![decode(body, &snapshot.spec.schema(), &path)?];
+        let versions = decode(body, &snapshot.spec.schema(), &path)?;
+        snapshot.taken_over = TakenOver::of(vec![versions]);
     }
     Ok(())
 }

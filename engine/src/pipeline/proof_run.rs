@@ -17,7 +17,7 @@ use crate::lake::in_order::PART_EVENTS;
 use crate::lake::store::Store;
 use crate::lake::tables::Tables;
 use crate::transform::folding::Folding;
-use crate::transform::plan::{Planned, PlannedModel, SourceColumns};
+use crate::transform::planned::{Planned, PlannedModel, SourceColumns};
 use crate::transform::proof::{self, Proof};
 
 /// What a prover plans, and where it reads.

@@ -24,7 +24,7 @@ use crate::lake::tables::{Tables, upload};
 use crate::publish::cursor;
 use crate::publish::target::TARGETS;
 use crate::transform::options::ProofOptions;
-use crate::transform::plan::{Planned, SourceColumns};
+use crate::transform::planned::{Planned, SourceColumns};
 use crate::transform::proof::Proof;
 use crate::transform::run::Input;
 

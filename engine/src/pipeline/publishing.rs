@@ -9,7 +9,7 @@ use crate::publish::contract::{Contract, contracts};
 use crate::publish::lakeside;
 use crate::publish::publisher::{Publisher, Seen};
 use crate::publish::target::Target;
-use crate::transform::plan::Planned;
+use crate::transform::planned::Planned;
 
 /// A target with RAW's tables filled in, and its contracts.
 pub fn prepare(

@@ -9,7 +9,7 @@ use super::Pipeline;
 use crate::error::Result;
 use crate::lake::store::Store;
 use crate::lake::{layout, load};
-use crate::transform::plan::Planned;
+use crate::transform::planned::Planned;
 
 /// Microseconds between two looks for models that `freshet prove` found wrong.
 const WISHES_EVERY_US: i64 = 10_000_000;

@@ -10,7 +10,7 @@ use freshet_sql::project::model::Model;
 use super::options::Policy;
 use crate::error::{Error, Result};
 use crate::lake::layout;
-use crate::transform::plan::PlannedModel;
+use crate::transform::planned::PlannedModel;
 
 /// A column's type in a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

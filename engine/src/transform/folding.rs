@@ -10,7 +10,7 @@ use freshet_sql::materialize::snapshot::{Event, SnapshotSpec, fold, times};
 use hashbrown::HashSet;
 
 use super::history::{SourceImages, Told, events_of, onto_stored, open_keys, versions_of};
-use super::plan::{ImageQueries, Planned, PlannedModel, PlannedSnapshot};
+use super::planned::{ImageQueries, Planned, PlannedModel, PlannedSnapshot};
 use super::taken_over::{self, Until, only_what_counts};
 use crate::error::{Error, Result};
 use crate::lake::moment::Moment;
@@ -87,11 +87,11 @@ impl<'p> Folding<'p> {
 impl Imported {
     fn of(snapshot: &PlannedSnapshot) -> Result<Self> {
         let mut own = Self::default();
-        if snapshot.imported.is_empty() {
+        if snapshot.taken_over.is_empty() {
             return Ok(own);
         }
         own.until = taken_over::until(snapshot)?;
-        let versions = versions_of(snapshot, &snapshot.imported, |_| true)?;
+        let versions = versions_of(snapshot, snapshot.taken_over.versions(), |_| true)?;
         own.unknown = open_keys(snapshot, &versions)?.into_iter().collect();
         Ok(own)
     }

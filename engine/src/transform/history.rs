@@ -12,7 +12,7 @@ use freshet_sql::project::snapshot::HardDeletes;
 use freshet_sql::rows::RowHasher;
 use hashbrown::{HashMap, HashSet};
 
-use super::plan::{ImageQueries, PlannedSnapshot};
+use super::planned::{ImageQueries, PlannedSnapshot};
 use crate::error::{Error, Result};
 
 /// One source's images, numbered.
@@ -69,7 +69,7 @@ pub(super) fn versions_by_key(
 ) -> Result<Vec<RecordBatch>> {
     let keys = snapshot.key_alone.set([keys])?;
     let every: Vec<usize> = (0..snapshot.spec.schema().fields().len()).collect();
-    if !snapshot.imported.is_empty() {
+    if !snapshot.taken_over.is_empty() {
         return Ok(stored.with_keys(&snapshot.key, &keys, &every, When::After, Wanted::Every)?);
     }
     let mut found =

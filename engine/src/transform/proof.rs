@@ -16,7 +16,7 @@ use freshet_sql::digest::row_texts;
 use freshet_sql::maintain::recompute::difference;
 use freshet_sql::rows::RowHasher;
 
-use super::plan::{Planned, PlannedModel};
+use super::planned::{Planned, PlannedModel};
 use super::view::{Changes, View};
 use crate::error::{Error, Result};
 use crate::lake::layout;

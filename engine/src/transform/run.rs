@@ -11,7 +11,7 @@ use freshet_sql::project::model::Node;
 
 use super::follow::{self, Followed};
 use super::history::SourceImages;
-use super::plan::{Planned, PlannedModel};
+use super::planned::{Planned, PlannedModel};
 use super::report::{Mode, ModelReport, TestReport};
 use super::steps::{Done, Job};
 use super::tests::Verdicts;

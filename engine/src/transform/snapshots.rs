@@ -5,7 +5,7 @@ use freshet_sql::rows::RowHasher;
 
 use super::follow::{self, Followed};
 use super::history::{at_epoch_end, events_of, follow_change, onto_stored};
-use super::plan::{Planned, PlannedModel, PlannedSnapshot};
+use super::planned::{Planned, PlannedModel, PlannedSnapshot};
 use super::report::Mode;
 use super::run::{Input, Made, stored, wide};
 use super::taken_over::onto_taken_over;

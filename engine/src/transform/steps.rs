@@ -10,7 +10,7 @@ use std::time::Instant;
 use freshet_sql::change::ChangeBatch;
 use freshet_sql::project::model::Node;
 
-use super::plan::{Planned, PlannedModel, PlannedTest};
+use super::planned::{Planned, PlannedModel, PlannedTest};
 use super::report::{ModelReport, TestReport};
 use super::run::{Input, Output, input_bytes, input_rows, micros, stored};
 use super::tests::Verdicts;

@@ -19,7 +19,7 @@ use freshet_sql::rows::RowHasher;
 use hashbrown::{HashMap, HashSet};
 
 use super::history::{Told, onto_stored, versions_by_key, versions_of};
-use super::plan::{PlannedModel, PlannedSnapshot};
+use super::planned::{PlannedModel, PlannedSnapshot};
 use crate::error::{Error, Result};
 use crate::lake::moment::Moment;
 use crate::lake::scratch::Scratch;
@@ -27,9 +27,10 @@ use crate::lake::scratch::Scratch;
 /// Until when a history tells what became of each key.
 pub(super) type Until = HashMap<u128, i64>;
 
-/// What the line looks up of a history that was taken over.
+/// A history that was taken over, and what is looked up of it.
 #[derive(Debug, Default)]
 pub struct TakenOver {
+    versions: Vec<RecordBatch>,
     /// The latest time that it tells of.
     latest_us: OnceLock<i64>,
     /// While events of the time that it tells come.
@@ -59,7 +60,7 @@ fn ends(snapshot: &PlannedSnapshot, versions: &RecordBatch) -> Result<Vec<i64>> 
 /// Until when the history that a snapshot took over tells of each key.
 pub(super) fn until(snapshot: &PlannedSnapshot) -> Result<Until> {
     let mut until = Until::new();
-    for versions in &snapshot.imported {
+    for versions in &snapshot.taken_over.versions {
         let keys = snapshot.spec.key_hasher().hashes(versions)?;
         for (key, end) in keys.into_iter().zip(ends(snapshot, versions)?) {
             let latest = until.entry(key).or_insert(end);
@@ -72,7 +73,7 @@ pub(super) fn until(snapshot: &PlannedSnapshot) -> Result<Until> {
 /// The versions of a snapshot's beginning, in a table beside the one that stands.
 pub(super) fn beginning(model: &PlannedModel, snapshot: &PlannedSnapshot) -> Result<Scratch> {
     let mut versions = Scratch::new(model.spec.clone());
-    for added in &snapshot.imported {
+    for added in &snapshot.taken_over.versions {
         let removed = RecordBatch::new_empty(added.schema());
         versions.apply(&ChangeBatch { removed, added: added.clone() }, &[])?;
     }
@@ -80,12 +81,27 @@ pub(super) fn beginning(model: &PlannedModel, snapshot: &PlannedSnapshot) -> Res
 }
 
 impl TakenOver {
+    /// These versions, with the columns of the snapshot that goes on with them.
+    pub fn of(versions: Vec<RecordBatch>) -> Self {
+        Self { versions, ..Self::default() }
+    }
+
+    /// As they were taken over.
+    pub fn versions(&self) -> &[RecordBatch] {
+        &self.versions
+    }
+
+    /// Whether none was taken over.
+    pub fn is_empty(&self) -> bool {
+        self.versions.is_empty()
+    }
+
     fn latest_us(&self, snapshot: &PlannedSnapshot) -> Result<i64> {
         if let Some(known) = self.latest_us.get() {
             return Ok(*known);
         }
         let mut latest = i64::MIN;
-        for versions in &snapshot.imported {
+        for versions in &snapshot.taken_over.versions {
             latest = ends(snapshot, versions)?.into_iter().fold(latest, i64::max);
         }
         Ok(*self.latest_us.get_or_init(|| latest))

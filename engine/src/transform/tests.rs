@@ -11,7 +11,7 @@ use freshet_sql::project::datatest::Severity;
 use freshet_sql::rows::RowHasher;
 
 use super::follow::{self, Followed};
-use super::plan::{Planned, PlannedTest};
+use super::planned::{Planned, PlannedTest};
 use super::report::{Mode, TestReport, Verdict};
 use super::run::{Input, bound, micros};
 use super::view::{Changes, View};

@@ -16,7 +16,8 @@ use freshet_sql::maintain::recompute::StoredRows;
 
 use crate::bank::rng::Rng;
 use crate::error::Result;
-use crate::lake::table::{Table, TableSpec};
+use crate::lake::spec::TableSpec;
+use crate::lake::table::Table;
 
 /// One change in so many deletes its row.
 const DELETE_EVERY: u64 = 20;

@@ -17,7 +17,7 @@ use crate::publish::options::{Local, Policy, Snowflake};
 use crate::publish::snowflake::credentials::Credentials;
 use crate::publish::target::Target;
 use crate::publish::verify;
-use crate::transform::plan::Planned;
+use crate::transform::planned::Planned;
 
 /// Where the demo pushes to.
 pub struct Warehouse {

@@ -13,6 +13,7 @@ use crate::envelope::change::{Change, Op, ReadMark};
 use crate::envelope::schema::TableSchema;
 use crate::error::Result;
 use crate::lake::index::Place;
+use crate::lake::keys::AHEAD_KEYS;
 use crate::lake::table::Table;
 
 /// The row of an image that a later one of the same transaction replaced.
@@ -45,6 +46,8 @@ pub(super) struct Fold<'t> {
     /// `_lsn` of the decoded rows, and where that column stands.
     positions: Int64Array,
     positions_at: usize,
+    /// Up to which row what finds its key was read ahead.
+    ahead: usize,
     /// What a touched key holds now; `None` once deleted.
     now: HashMap<u128, Option<Row>>,
     /// What a touched key held before the epoch.
@@ -70,11 +73,11 @@ impl<'t> Fold<'t> {
         found: Found,
     ) -> Self {
         let positions_at = rows.num_columns().saturating_sub(1);
-        stored.read_ahead(&keys);
         Self {
             stored,
             positions: rows.column(positions_at).as_primitive::<Int64Type>().clone(),
             positions_at,
+            ahead: 0,
             now: HashMap::with_capacity(keys.len()),
             before: HashMap::with_capacity(keys.len()),
             last_image: HashMap::with_capacity(keys.len()),
@@ -102,6 +105,10 @@ impl<'t> Fold<'t> {
     pub(super) fn step(&mut self, item: &Decoded<'_>) -> Result<()> {
         if item.change.op == Op::Truncate {
             return self.truncate(item);
+        }
+        if item.row >= self.ahead {
+            self.ahead = self.keys.len().min(item.row + AHEAD_KEYS);
+            self.stored.read_ahead(&self.keys[item.row..self.ahead]);
         }
         let key = self.keys[item.row];
         let held = self.current(key);
