@@ -13,6 +13,7 @@ pub mod commit;
 pub mod compact;
 #[cfg(test)]
 mod compact_tests;
+mod counted;
 pub mod current;
 pub mod dead;
 pub mod dedupe;

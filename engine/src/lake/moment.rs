@@ -29,7 +29,7 @@ pub struct Moment<'a> {
 
 impl Moment<'_> {
     /// Files at this moment: what an epoch adds lies in files of its own.
-    fn is_of(&self, file: u32, when: When) -> bool {
+    pub(super) fn is_of(&self, file: u32, when: When) -> bool {
         when == When::After || file < self.table.first_new_file
     }
 
@@ -73,22 +73,36 @@ impl Stored for Moment<'_> {
         let mut hashes: Vec<u64> = keys.hashes().collect();
         hashes.sort_unstable();
         let found = self.find(when, |file| {
-            let (by, mut rows) = (file.index(index)?, Vec::new());
-            by.read_ahead(hashes.iter().copied());
-            hashes.retain(|hash| {
-                let of_key = by.rows(*hash);
-                if wanted == Wanted::Every {
-                    rows.extend(of_key);
-                    return true;
-                }
-                let first = of_key.iter().find(|row| !file.gone.contains(**row));
-                rows.extend(first);
-                first.is_none()
-            });
+            let (by, mut rows, mut left) = (file.index(index)?, Vec::new(), Vec::new());
+            by.in_turn(
+                &hashes,
+                |hash| *hash,
+                |hash| {
+                    let of_key = by.rows(*hash);
+                    if wanted == Wanted::Every {
+                        rows.extend(of_key);
+                        return;
+                    }
+                    let first = of_key.iter().find(|row| !file.gone.contains(**row));
+                    first.map_or_else(|| left.push(*hash), |row| rows.push(*row));
+                },
+            );
+            if wanted != Wanted::Every {
+                hashes = left;
+            }
             Ok(rows)
         })?;
         let kept = |removed: &RecordBatch| index.keep(removed, keys);
         self.taken(&found, columns, when, kept)
+    }
+
+    fn keys_of_at_least(
+        &self,
+        index: &KeyExprs,
+        keys: &KeySet,
+        rows: usize,
+    ) -> freshet_sql::error::Result<KeySet> {
+        self.keys_of_rows(index, keys, rows)
     }
 
     fn beside(
@@ -107,15 +121,18 @@ impl Stored for Moment<'_> {
         columns: &[usize],
         when: When,
     ) -> freshet_sql::error::Result<Vec<RecordBatch>> {
+        let lists: Vec<_> = ranges.iter().collect();
         let found = self.find(when, |file| {
-            let by = file.ranges(index)?;
-            let mut rows = Vec::new();
-            by.read_ahead(ranges.iter().map(|(hash, _)| hash));
-            for (hash, list) in ranges.iter() {
-                for interval in list {
-                    rows.extend_from_slice(by.rows_between(hash, *interval));
-                }
-            }
+            let (by, mut rows) = (file.ranges(index)?, Vec::new());
+            by.in_turn(
+                &lists,
+                |(hash, _)| *hash,
+                |(hash, list)| {
+                    for interval in *list {
+                        rows.extend_from_slice(by.rows_between(*hash, *interval));
+                    }
+                },
+            );
             Ok(rows)
         })?;
         let kept = |removed: &RecordBatch| index.keep(removed, ranges);
@@ -124,7 +141,7 @@ impl Stored for Moment<'_> {
 }
 
 impl LiveFile {
-    fn index(&self, by: &KeyExprs) -> freshet_sql::error::Result<Arc<KeyIndex>> {
+    pub(super) fn index(&self, by: &KeyExprs) -> freshet_sql::error::Result<Arc<KeyIndex>> {
         let rows = self.rows.num_rows();
         let fits = |found: usize| found == rows || (found < rows && by.is_of_some());
         self.keys.get((&by.name, &fits), || KeyIndex::new(by, &self.rows))

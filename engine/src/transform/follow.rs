@@ -15,6 +15,8 @@ use crate::error::Result;
 const SMALL_CHANGE: u64 = 5_000;
 /// A change of more than this share of a relation, in percent, is recomputed.
 const CHANGED_PERCENT_MAX: u64 = 30;
+/// The same where nothing but the changed rows is looked at: each update is two of them.
+const ROW_BY_ROW_PERCENT_MAX: u64 = 150;
 /// Fewer rows may always be looked at.
 const REACHED_ROWS_MIN: u64 = 50_000;
 
@@ -37,9 +39,11 @@ pub async fn change(
     hasher: &RowHasher,
     before_us: i64,
 ) -> Result<Followed> {
+    let percent_max =
+        if maintained.is_row_by_row() { ROW_BY_ROW_PERCENT_MAX } else { CHANGED_PERCENT_MAX };
     if let Some((name, changed, rows)) = view.most_changed()
         && changed > SMALL_CHANGE
-        && changed * 100 > rows * CHANGED_PERCENT_MAX
+        && changed * 100 > rows * percent_max
     {
         return Ok(Followed::Full(format!(
             "{changed} rows of \"{name}\" changed, of {rows}: a recompute costs less"

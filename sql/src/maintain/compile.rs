@@ -13,6 +13,7 @@ use super::beside;
 use super::canonical;
 use super::interval::{self, Near};
 use super::keys::{KeyExprs, physical};
+use super::least;
 use super::leaves;
 use super::near::RangeKey;
 use super::node::{Access, AggregateOp, JoinInput, JoinOp, Node, Op, Side, WindowOp};
@@ -68,6 +69,9 @@ impl<'a> Compiler<'a> {
             let mut inputs = Vec::new();
             for input in plan.inputs() {
                 inputs.push(Box::pin(self.node(input)).await?);
+            }
+            if let (LogicalPlan::Filter(filter), [input]) = (plan, inputs.as_mut_slice()) {
+                *input = self.groups_kept(filter, *input).await?;
             }
             self.op(plan, &inputs).await?
         };
@@ -146,6 +150,19 @@ impl<'a> Compiler<'a> {
         }
         let predicate = physical(&state, &filter.predicate, schema)?;
         Ok(Op::Timed(Box::new(TimedOp { input: inputs[0], predicate, bounds: made })))
+    }
+
+    /// A grouping, as a filter reads it that keeps but groups of some rows: a node of its own.
+    async fn groups_kept(&mut self, filter: &Filter, input: usize) -> Result<usize> {
+        let LogicalPlan::Aggregate(plan) = filter.input.as_ref() else { return Ok(input) };
+        let Op::Aggregate(known) = &self.nodes[input].op else { return Ok(input) };
+        let Some(least) = least::rows_kept(&filter.predicate, plan) else { return Ok(input) };
+        let Op::Aggregate(op) = self.aggregate(plan, known.input).await? else { return Ok(input) };
+        let (schema, label) = (self.nodes[input].schema.clone(), self.nodes[input].label.clone());
+        let (columns, op) = (nullable(&schema), AggregateOp { least: Some(least), ..*op });
+        self.nodes.push(Node { schema, columns, op: Op::Aggregate(Box::new(op)), label });
+        self.plans.push(filter.input.as_ref().clone());
+        Ok(self.nodes.len() - 1)
     }
 
     fn finder<'f>(&'f self, state: &'f datafusion::execution::context::SessionState) -> Finder<'f> {
@@ -237,6 +254,7 @@ impl<'a> Compiler<'a> {
             width: node.group_expr.len(),
             ordered: canonical::depends_on_order(node),
             totals: Totals::new(self.session, node).await?,
+            least: None,
             operator: Operator::new(self.session, &plan).await?,
         })))
     }

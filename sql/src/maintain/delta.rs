@@ -173,6 +173,10 @@ impl Run<'_> {
 
     async fn groups(&self, node: usize, op: &AggregateOp) -> Result<Delta, Stop> {
         let change = self.settled(op.input).await?;
+        let change = match op.least {
+            Some(least) if !change.is_empty() => self.of_at_least(op, least, &change)?,
+            _ => change,
+        };
         if change.is_empty() {
             return Ok(Delta::default());
         }

@@ -109,16 +109,20 @@ impl KeySet {
         &self.columns
     }
 
+    /// The keys whose hash this says yes to.
+    pub fn with(&self, wanted: impl Fn(u64) -> bool) -> Result<Self> {
+        let own = hashes_of(&self.columns, self.columns.first().map_or(0, |c| c.len()))?;
+        self.only(|_| Ok(own.iter().map(|hash| wanted(*hash)).collect()))
+    }
+
     /// The keys that are in exactly one of two other sets.
     pub fn flipped(&self, one: &Self, other: &Self) -> Result<Self> {
-        let own = hashes_of(&self.columns, self.columns.first().map_or(0, |c| c.len()))?;
-        self.only(|_| Ok(own.iter().map(|h| one.contains(*h) != other.contains(*h)).collect()))
+        self.with(|hash| one.contains(hash) != other.contains(hash))
     }
 
     /// The keys that are not in another set.
     pub fn without(&self, other: &Self) -> Result<Self> {
-        let own = hashes_of(&self.columns, self.columns.first().map_or(0, |c| c.len()))?;
-        self.only(|_| Ok(own.iter().map(|h| !other.contains(*h)).collect()))
+        self.with(|hash| !other.contains(hash))
     }
 
     /// The one key that is null in every part.

@@ -20,6 +20,8 @@
 //! - Of a partition whose functions see a bounded distance ([`near`]) or number of rows ([`beside`]) only
 //!   the rows that see a changed one are read, and those that they see: what a new version of a key
 //!   costs does not grow with the versions before it.
+//! - Of groups that a `having` keeps only where they have some rows nothing is read if they have fewer
+//!   ([`least`]): what most tests of uniqueness cost.
 //! - Whether a key has a partner is asked of one row, and rows that a flag or an open end tells from
 //!   history are found by an index of these alone.
 //! - What has no local key runs over all rows of its inputs, which are sorted first where their order
@@ -44,6 +46,7 @@ mod interval;
 mod joins;
 mod key_set;
 pub mod keys;
+mod least;
 mod leaves;
 pub mod make;
 pub mod near;
@@ -51,6 +54,7 @@ mod node;
 mod numbers;
 mod obstacle;
 mod operator;
+mod overreach;
 mod partials;
 mod parts;
 pub mod place;
@@ -83,16 +87,10 @@ pub use explain::{Cost, Explained, InputMode};
 pub use obstacle::Construct;
 
 use fetch::one_batch;
-use node::Node;
+use node::Nodes;
+use overreach::Overreach;
 use run::{Run, Stop};
 use stored::{Relations, When};
-
-/// Nodes, inputs first; the last but not always only root is `root`.
-#[derive(Debug)]
-struct Nodes {
-    nodes: Vec<Node>,
-    root: usize,
-}
 
 /// A query whose result follows the changes of what it reads.
 #[derive(Debug)]
@@ -104,6 +102,7 @@ pub struct Maintained {
     ordered: bool,
     /// Whether values or keys depend on the epoch's time: nothing tells what changes with it.
     by_time: bool,
+    overreach: Overreach,
 }
 
 /// What maintenance made of an epoch.
@@ -130,7 +129,7 @@ impl Maintained {
         let ordered = ordered || session.physical(query.optimized()).await.is_err();
         let plan = Nodes { nodes: compiler.nodes, root };
         let by_time = timing(query.optimized())?.unfollowed;
-        Ok(Self { plan, query: query.clone(), ordered, by_time })
+        Ok(Self { plan, query: query.clone(), ordered, by_time, overreach: Overreach::default() })
     }
 
     /// The change of the result in this epoch, whose time the session's clock says; `before_us` is that
@@ -147,8 +146,15 @@ impl Maintained {
             self.forget();
             return Ok(Outcome::Full(Construct::Time.name().to_owned()));
         }
+        let changed = self.plan.changed_rows(relations);
+        if self.overreach.is_expected(changed, limit) {
+            self.forget();
+            return Ok(Outcome::Full(format!("changes like it reached more than {limit} rows")));
+        }
         let run = Run::new(&self.plan, session, relations, (before_us, session.time_us()), limit);
-        let made = match run.delta(self.plan.root).await {
+        let made = run.delta(self.plan.root).await;
+        self.overreach.learn(changed, limit, run.reached_too_much());
+        let made = match made {
             Ok(made) => made,
             Err(Stop::Full(why)) => {
                 self.forget();
@@ -188,6 +194,11 @@ impl Maintained {
     /// Whether its full recompute gives the same rows in any number of partitions.
     pub fn is_wide(&self) -> bool {
         !self.ordered && !self.plan.nodes.iter().any(|n| matches!(n.op, node::Op::Whole(_)))
+    }
+
+    /// Whether each changed row is looked at, and nothing else.
+    pub fn is_row_by_row(&self) -> bool {
+        self.plan.is_row_by_row()
     }
 
     /// Forgets what it remembers between epochs: after any epoch that did not run it.

@@ -1,5 +1,6 @@
 //! A model's plan as maintenance sees it: operators with what each needs to follow its inputs.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -14,8 +15,38 @@ use super::near::RangeKey;
 use super::obstacle::Construct;
 use super::operator::Operator;
 use super::reach::Reach;
+use super::stored::Relations;
 use super::timed::TimedOp;
 use super::totals::Totals;
+
+/// Nodes, inputs first; the last but not always only root is `root`.
+#[derive(Debug)]
+pub(super) struct Nodes {
+    pub nodes: Vec<Node>,
+    pub root: usize,
+}
+
+impl Nodes {
+    /// Whether each changed row is looked at, and nothing else.
+    pub fn is_row_by_row(&self) -> bool {
+        let mut ops = self.nodes.iter().map(|node| &node.op);
+        ops.all(|op| match op {
+            Op::Scan { .. } | Op::Constant(_) | Op::Filter { .. } | Op::Project { .. } => true,
+            Op::Rename { .. } | Op::Union { .. } | Op::Unnest { .. } => true,
+            Op::Timed(_) | Op::Join(_) | Op::Aggregate(_) | Op::Window(_) | Op::Whole(_) => false,
+        })
+    }
+
+    /// Rows that entered and left the relations that are read.
+    pub fn changed_rows(&self, relations: &dyn Relations) -> u64 {
+        let scans = self.nodes.iter().filter_map(|node| match &node.op {
+            Op::Scan { relation, .. } => Some(relation.as_str()),
+            _ => None,
+        });
+        let names: BTreeSet<&str> = scans.collect();
+        names.into_iter().filter_map(|name| relations.change(name)).map(|c| c.len() as u64).sum()
+    }
+}
 
 /// One operator. Its inputs stand before it in the list of nodes.
 #[derive(Debug)]
@@ -143,6 +174,8 @@ pub(super) struct AggregateOp {
     pub ordered: bool,
     /// Signed partials, where its functions have them.
     pub totals: Option<Totals>,
+    /// Rows of a group below which whoever reads this leaves it out.
+    pub least: Option<usize>,
 }
 
 impl AggregateOp {

@@ -144,15 +144,21 @@ impl<'a> Run<'a> {
     /// Counts rows read; too many, and a full recompute is cheaper.
     pub fn reached(&self, rows: usize) -> Result<(), Stop> {
         let rows = rows as u64;
-        let all = self.reached.fetch_add(rows, Ordering::Relaxed) + rows;
+        self.reached.fetch_add(rows, Ordering::Relaxed);
         if self.priming.load(Ordering::Relaxed) {
             self.primed.fetch_add(rows, Ordering::Relaxed);
             return Ok(());
         }
-        if all.saturating_sub(self.primed.load(Ordering::Relaxed)) > self.limit {
+        if self.reached_too_much() {
             return Err(Stop::full(format!("the change reaches more than {} rows", self.limit)));
         }
         Ok(())
+    }
+
+    /// Whether that is more than it is worth.
+    pub fn reached_too_much(&self) -> bool {
+        let primed = self.primed.load(Ordering::Relaxed);
+        self.rows_reached().saturating_sub(primed) > self.limit
     }
 
     /// Rows read so far.

@@ -47,6 +47,9 @@ pub trait Stored: Sync {
         wanted: Wanted,
     ) -> Result<Vec<RecordBatch>>;
 
+    /// Of these keys at least those with so many rows before the epoch, or after it.
+    fn keys_of_at_least(&self, index: &KeyExprs, keys: &KeySet, rows: usize) -> Result<KeySet>;
+
     /// For each of these ranges the place of the row that lies so many rows before it, and of the one
     /// so many after it, with this epoch's change; the first place and the last there are where that
     /// many do not lie there. Rows whose order is null do not count.

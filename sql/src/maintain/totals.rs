@@ -20,7 +20,7 @@ use crate::plan::Session;
 use crate::rows::RowHasher;
 
 /// Groups of fewer rows are read again: that costs less than remembering them.
-const REMEMBERED_ROWS_MIN: i128 = if cfg!(test) { 2 } else { 32 };
+pub(super) const REMEMBERED_ROWS_MIN: i128 = if cfg!(test) { 2 } else { 32 };
 /// Groups remembered at a time, by one aggregate.
 const REMEMBERED_MAX: usize = 1_000_000;
 

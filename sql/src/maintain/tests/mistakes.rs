@@ -305,6 +305,46 @@ async fn one_hot_key_that_reaches_too_much_is_recomputed_and_said() {
 }
 
 #[tokio::test]
+async fn after_a_large_change_that_reached_too_much_one_like_it_is_recomputed_at_once() {
+    let many: Vec<Row> = (1..=40).map(|id| row(id, 7)).collect();
+    let sql = "select u.id, count(*) as n from t join u on t.k = u.k group by u.id";
+    let first: &[Step<'_>] = &[("t", &[], &many), ("u", &[], &[row(1, 8)])];
+    let hot = |ids: std::ops::Range<i64>| ids.map(|id| row(id, 7)).collect::<Vec<Row>>();
+    let (large, like_it) = (hot(2..5), hot(5..8));
+    let epochs: [&[Step<'_>]; 3] = [first, &[("u", &[], &large)], &[("u", &[], &like_it)]];
+    let told = last_change_within(sql, &epochs, 10).await;
+    let said = "full: changes like it reached more than 10 rows";
+    assert_eq!(told, [said, "+5|40", "+6|40", "+7|40"]);
+    // A small one is followed all the same.
+    let small: [&[Step<'_>]; 3] = [first, &[("u", &[], &large)], &[("u", &[], &[row(9, 8)])]];
+    assert!(last_change_within(sql, &small, 10).await.is_empty());
+}
+
+#[tokio::test]
+async fn groups_that_a_having_leaves_out_are_not_read() {
+    let alone: Vec<Row> = (1..=40).map(|id| row(id, id)).collect();
+    let first: &[Step<'_>] = &[("t", &[], &alone)];
+    // One that gets a second row, one that has one and one that loses its own.
+    let more: &[Step<'_>] = &[("t", &[row(3, 3)], &[row(41, 1), row(42, 42)])];
+    let again: &[Step<'_>] = &[("t", &[row(1, 1)], &[row(43, 42)])];
+    for (having, last) in [
+        ("count(*) > 1", &["-1|2", "+42|2"][..]),
+        ("count(id) >= 2", &["-1|2", "+42|2"]),
+        ("2 <= count(*)", &["-1|2", "+42|2"]),
+        ("count(*) = 2 and k < 9", &["-1|2"]),
+    ] {
+        let sql = format!("select k, count(*) as n from t group by k having {having}");
+        assert_eq!(last_change_within(&sql, &[first, more], 2).await, ["+1|2"], "{having}");
+        let told = last_change_within(&sql, &[first, more, again], 10).await;
+        assert_eq!(told, last, "{having}");
+    }
+    // Where it says less than that, all are read.
+    let sql = "select k, count(*) as n from t group by k having count(*) > 0";
+    let told = last_change_within(sql, &[first, more], 2).await;
+    assert!(told[0].contains("reaches more than 2 rows"), "{told:?}");
+}
+
+#[tokio::test]
 async fn where_order_decides_rows_do_not_depend_on_where_they_lay() {
     // The same rows, come at once and one by one the other way round.
     let rows = [real(1, 1e16), real(2, 1.0), real(3, -1e16), real(4, 1.0), real(5, 3.0)];

@@ -12,13 +12,14 @@ use super::case;
 use super::tape::Tape;
 
 /// Every file that maintenance is made of.
-const SOURCES: [&str; 17] = [
+const SOURCES: [&str; 18] = [
     include_str!("../access.rs"),
     include_str!("../beside.rs"),
     include_str!("../delta.rs"),
     include_str!("../fetch.rs"),
     include_str!("../interval.rs"),
     include_str!("../joins.rs"),
+    include_str!("../least.rs"),
     include_str!("../mod.rs"),
     include_str!("../near.rs"),
     include_str!("../partials.rs"),

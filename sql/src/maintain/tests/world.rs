@@ -1,6 +1,6 @@
 //! Tables, their histories, and the naive store that the real one has to equal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
@@ -84,6 +84,18 @@ impl Stored for Table {
         let first = index.hashes(&rows)?.into_iter().zip(0..);
         let first = first.filter(|(hash, _)| seen.insert(*hash)).map(|(_, row)| row);
         Ok(vec![take_rows(&rows, first.collect())?.project(columns)?])
+    }
+
+    fn keys_of_at_least(&self, index: &KeyExprs, keys: &KeySet, rows: usize) -> Result<KeySet> {
+        let mut enough = HashSet::new();
+        for when in [When::Before, When::After] {
+            let mut counts: HashMap<u64, usize> = HashMap::new();
+            for (hash, _) in index.entries(self.at(when))? {
+                *counts.entry(hash).or_default() += 1;
+            }
+            enough.extend(counts.into_iter().filter(|(_, n)| *n >= rows).map(|(hash, _)| hash));
+        }
+        keys.with(|hash| enough.contains(&hash))
     }
 
     fn beside(
