@@ -123,8 +123,9 @@ impl Pipeline {
         let events = settings.lake.dedupe_events;
         let room = Arc::new(Room::keeping(&settings.memory, &settings.lake));
         let opened = load::open(&store, project, &catalog, last.as_ref(), (events, room)).await?;
-        let proved = last.iter().flat_map(|d| &d.models);
-        let proved = proved.filter_map(|m| Some((m.name.clone(), m.proved?))).collect();
+        let mut proved = last.as_ref().map(|d| d.proved_sources.clone()).unwrap_or_default();
+        let models = last.iter().flat_map(|d| &d.models);
+        proved.extend(models.filter_map(|m| Some((m.name.clone(), m.proved?))));
         Ok(Self {
             proving: Proving::new(&settings, project, catalog.columns(), proved),
             compacting: Compacting::new(settings.lake.merge_files),

@@ -46,6 +46,9 @@ pub struct Decision {
     pub tables: BTreeMap<String, Standing>,
     /// Models as they were run.
     pub models: Vec<ModelReport>,
+    /// The epoch at which each source table was last proved from raw, by its relation's name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub proved_sources: BTreeMap<String, u64>,
     /// Data tests and their verdicts.
     pub tests: Vec<TestReport>,
     /// Files of the change log.

@@ -70,6 +70,7 @@ pub fn as_json(lake: &str, decision: &Decision) -> serde_json::Value {
         "offsets": decision.offsets,
         "tables": decision.tables,
         "models": decision.models,
+        "proved_sources": decision.proved_sources,
         "tests": decision.tests,
         "totals": decision.totals,
         "memory": decision.held,
@@ -152,8 +153,18 @@ fn as_text(lake: &str, decision: &Decision) -> String {
             model.rows, model.changed
         ));
     }
+    sources(decision).into_iter().for_each(&mut line);
     tests(decision).into_iter().for_each(line);
     text
+}
+
+/// Source tables that were proved, and when.
+fn sources(decision: &Decision) -> Option<String> {
+    let proved = decision.proved_sources.iter();
+    let proved: Vec<String> =
+        proved.map(|(name, epoch)| format!("{name} at epoch {epoch}")).collect();
+    let all = proved.join(", ");
+    (!all.is_empty()).then(|| format!("\nsource tables proved from raw: {all}"))
 }
 
 /// The verdicts, and each test that did not pass.

@@ -77,9 +77,14 @@ impl Proving {
         }
     }
 
-    /// The epoch at which each model was last proved.
-    pub fn proved(&self) -> &BTreeMap<String, u64> {
-        &self.proved
+    /// The epoch at which a model or a source was last proved.
+    pub fn epoch_of(&self, name: &str) -> Option<u64> {
+        self.proved.get(name).copied()
+    }
+
+    /// The same of each of these that was.
+    pub fn of<'n>(&self, names: impl Iterator<Item = &'n str>) -> BTreeMap<String, u64> {
+        names.filter_map(|name| Some((name.to_owned(), self.epoch_of(name)?))).collect()
     }
 
     /// Takes what has finished, and begins the next proof if it is time: after an epoch was decided.

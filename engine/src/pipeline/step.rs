@@ -82,7 +82,7 @@ impl Pipeline {
         let mut output = self.transform(&mut input, epoch.loading).await?;
         self.proving.forget(&input.forced, number);
         for model in &mut output.models {
-            model.proved = self.proving.proved().get(&model.name).copied();
+            model.proved = self.proving.epoch_of(&model.name);
         }
         shares::add(Share::Transform, since);
         failpoint::hit("transformed");
@@ -250,6 +250,7 @@ impl Pipeline {
             entries: entries.into_iter().map(DecidedEntry::from_entry).collect::<Result<_>>()?,
             tables: self.tables.standing(),
             models: output.models,
+            proved_sources: self.proving.of(self.catalog.iter().map(|(_, s)| s.relation.as_str())),
             tests: output.tests,
             changes,
             from_nothing,

@@ -205,6 +205,7 @@ impl<'o> Bench<'o> {
             entries,
             tables: self.tables.standing(),
             models: Vec::new(),
+            proved_sources: Default::default(),
             tests: Vec::new(),
             changes: Vec::new(),
             from_nothing: Vec::new(),
