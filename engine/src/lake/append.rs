@@ -229,7 +229,12 @@ impl AppendTable {
 
 pub(super) async fn stored(store: &Store, path: &str, schema: &SchemaRef) -> Result<RecordBatch> {
     let body = store.get(path).await?;
-    let body = body.ok_or_else(|| Error::corrupt(format!("file \"{path}\" is missing")))?;
+    let body = body.ok_or_else(|| {
+        Error::corrupt(format!("file \"{path}\" is missing")).with_hint(
+            "if this read took longer than lake.retention_minutes, a merge has replaced the file: raise that \
+             and run it again; else the lake has lost it",
+        )
+    })?;
     decode(body, schema, path)
 }
 
