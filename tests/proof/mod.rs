@@ -215,6 +215,9 @@ async fn the_continuous_prover_finds_it_beside_the_epochs() {
         assert!(seen, "no proof said that {name} is wrong");
         let (output, told) = prove(bank.folder.path(), None);
         assert!(output.status.success(), "it was not made anew: {told}");
+        for told in bank.store().list(layout::PROVED).await.unwrap() {
+            bank.store().delete(told.location.as_ref()).await.unwrap();
+        }
         let proved = bank.last().models.iter().filter(|m| m.proved.is_some()).count();
         assert!(proved > 0, "status knows of no proof");
         // What was made anew is proved again, from raw too.

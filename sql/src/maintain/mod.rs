@@ -147,13 +147,13 @@ impl Maintained {
             return Ok(Outcome::Full(Construct::Time.name().to_owned()));
         }
         let changed = self.plan.changed_rows(relations);
-        if self.overreach.is_expected(changed, limit) {
+        if self.overreach.is_expected(&changed, limit) {
             self.forget();
             return Ok(Outcome::Full(format!("changes like it reached more than {limit} rows")));
         }
         let run = Run::new(&self.plan, session, relations, (before_us, session.time_us()), limit);
         let made = run.delta(self.plan.root).await;
-        self.overreach.learn(changed, limit, run.reached_too_much());
+        self.overreach.learn(&changed, limit, run.reached_too_much());
         let made = match made {
             Ok(made) => made,
             Err(Stop::Full(why)) => {

@@ -37,14 +37,15 @@ impl Nodes {
         })
     }
 
-    /// Rows that entered and left the relations that are read.
-    pub fn changed_rows(&self, relations: &dyn Relations) -> u64 {
+    /// Rows that entered and left each of the relations that are read, in the order of their names.
+    pub fn changed_rows(&self, relations: &dyn Relations) -> Vec<u64> {
         let scans = self.nodes.iter().filter_map(|node| match &node.op {
             Op::Scan { relation, .. } => Some(relation.as_str()),
             _ => None,
         });
         let names: BTreeSet<&str> = scans.collect();
-        names.into_iter().filter_map(|name| relations.change(name)).map(|c| c.len() as u64).sum()
+        let rows = |name| relations.change(name).map_or(0, |change| change.len() as u64);
+        names.into_iter().map(rows).collect()
     }
 }
 

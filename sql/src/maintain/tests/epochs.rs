@@ -25,6 +25,11 @@ pub async fn last_change(sql: &str, epochs: &[&[Step<'_>]]) -> Vec<String> {
 
 /// The same where a change may reach so many rows.
 pub async fn last_change_within(sql: &str, epochs: &[&[Step<'_>]], limit: u64) -> Vec<String> {
+    followed(sql, epochs, limit).await.0
+}
+
+/// The same, and how many rows were read for it where it was followed.
+pub async fn followed(sql: &str, epochs: &[&[Step<'_>]], limit: u64) -> (Vec<String>, u64) {
     let session = Session::new().unwrap();
     let mut world = World::default();
     let (columns, of_all) = (columns(), schema_of(&columns()));
@@ -38,7 +43,7 @@ pub async fn last_change_within(sql: &str, epochs: &[&[Step<'_>]], limit: u64) -
     let schema = prepared.schema();
     let hasher = RowHasher::new(&schema, (0..schema.fields().len()).collect());
     let mut own = Table::empty(&schema);
-    let mut told = Vec::new();
+    let (mut told, mut read) = (Vec::new(), 0);
     for (epoch, steps) in (1i64..).zip(epochs) {
         session.set_time(START_US + epoch * DAY_US);
         for (name, live) in &lives {
@@ -58,7 +63,10 @@ pub async fn last_change_within(sql: &str, epochs: &[&[Step<'_>]], limit: u64) -
         let outcome = maintained.change(&session, &world, &hasher, before_us, limit).await;
         told.clear();
         let change = match outcome.unwrap() {
-            Outcome::Change(change, _) if epoch > 1 => change,
+            Outcome::Change(change, rows) if epoch > 1 => {
+                read = rows;
+                change
+            }
             full => {
                 if let Outcome::Full(why) = full {
                     told.push(format!("full: {why}"));
@@ -76,5 +84,5 @@ pub async fn last_change_within(sql: &str, epochs: &[&[Step<'_>]], limit: u64) -
         own.change(change);
         assert_eq!(texts(std::slice::from_ref(&own.after)), texts(&whole), "epoch {epoch}: {sql}");
     }
-    told
+    (told, read)
 }
