@@ -84,14 +84,19 @@
 //! the development profile is not what a drain does. The goal of 150,000 is missed: reading and current
 //! rows alone take all of both cores for it.
 //!
-//! The last measured state came in a slow hour: 45,820, 41,370, 45,341, 44,264, 39,636 and 44,079, and between
-//! them the binary that had given 61,136 to 67,012 gave 40,953 and 47,912, and one from between the two 46,853 and
-//! 45,269. So nothing is slower, and the gate of 52,000 is missed in such an hour. One run each with free pages
-//! kept for a second or for ten (47,345 and 51,513) looked like a gain: three and three in turns gave 44,281,
-//! 39,850, 39,612 and 40,982, 38,641, 37,565 with ten, and 190 MiB more at the peak. Both cores are busy, a sixth
-//! of that in the kernel, and the profile is flat: tests 16 %, merges 8, Parquet 13, copying bytes 9.
-//! Models were followed 158 times and recomputed 122 times: an epoch of 50,000 changes reaches what a recompute
-//! of a small model reads.
+//! That state gave 35,579 to 47,345 in slow hours of the machine, in which DuckDB's SQL over ten million rows takes
+//! 31 s and not 21.3, and the binary of 61,136 to 67,012, run between, 40,953 and 47,912. So states are compared by
+//! the processor time of a run, in turns: 44.2 s of both cores before; 40.0 since tests of uniqueness read no row
+//! and a change like one that reached too much is recomputed at once (fraud_alerts read half of its rows in vain in
+//! every epoch; transform 11.3 to 9.3 s); 37.2 since free pages are kept for a second and not a third of one (1.37
+//! million page faults to 0.96, 55 MiB more at the peak; two seconds 36.2 s, 0.70 million and 90 MiB, but then the
+//! process is 0.12 GiB above a bound of 512 MiB and not 0.04). In an hour between the two kinds (23 to 25 s) the
+//! state before gave 46,720 to 50,853 and the last 56,572 to 63,294 in eight runs, with pages kept for two
+//! seconds, and 59,249 with one. Relations that are read whole left there until the end of a step, their living rows
+//! taken together once: 40.0 s too, not kept. The brokers of tests stop at Java's first compiler: the second took 4 %
+//! of both cores while a run lasted. The profile is flat: tests 12 %, merges 7, Parquet 9, copying bytes 7, the kernel
+//! 16 before and 12 since. Models are followed 158 times and recomputed 122 times: an epoch of 50,000 changes reaches
+//! what a recompute of a small model reads.
 //!
 //! Memory, with 32 MiB of queue and buffer, updates to the same rows: 395 MiB peak for 200,000 changes,
 //! 735 MiB for 2,000,000, 789 MiB for 4,000,000. It grows until about a million changes, which is when
@@ -104,31 +109,25 @@
 //!
 //! # Small epochs over the whole bank
 //!
-//! The last states, in slow hours (DuckDB's SQL took 31 to 32 s in them, and 21.3 when the numbers below were
-//! taken): 71 and 126 ms, 1.76 x, and on another day 70 and 115, 1.64 x, p99 139 and 237, in `refresh.py`; 68 and
-//! 108 ms, 1.58 x, in a run of 100 epochs after 60: the gate of 1.5 x was missed. Of the second, transform was 47
-//! and 83 ms, current rows 5 and 11, encode 9 and 13; every model and test is slower by a like factor, as where
-//! memory is what is slow. The binary that had given 1.01 and 1.24 x gave 86 and 117 ms, 1.37 x, p99 294, right
-//! after the first: slower at both sizes. Large pages (`thp:always`) gave 82 ms instead of 78 at ten million rows
-//! and builds that take a fifth longer at two million: not kept.
+//! The last state: 60 and 74 ms, 1.23 x, p99 88 and 143 (transform 36 and 49, current rows 3.5 and 6.4, encode 7 and
+//! 9; an epoch wrote 5,427 rows over 20 tables in 257 KiB); right before, by lookups that read ahead alone, 75 and 86
+//! ms, 1.14 x. In slow hours before it 71 and 126 ms, 1.76 x, 70 and 115, 1.64 x, 68 and 108, 1.58 x, every
+//! model and test slower by a like factor: each lookup in a large index waited for memory twice or more. Reading the
+//! places of some thousand keys at once made 95 and 86 ms at three million rows 79 and 82, in turns. Large pages
+//! (`thp:always`) gave 82 ms instead of 78 at ten million and slower builds: not kept.
+//! An initial read of ten million rows takes 36 to 46 s.
 //!
-//! The initial read had seemed to be twice as slow since parts of it are 50,000 rows: the bench walked its whole
-//! bank for each. Measured alone, ten million rows are read in 46 s.
+//! Before, by `tests/speed/refresh.py` and a release build on a file system made for it: 69 and 70 ms, 1.01 x, p99
+//! 111 and 163; another run 53 and 66, 1.24 x. Merges and local copies give way to epochs since: copies had a whole
+//! core and the disk right after a load (1.85 x before). What looked like slow hours is ext4, whose search for a
+//! free inode passes over each one deleted within the last minutes: uploads take 20 ms then instead of 3, at both
+//! sizes, so that ratios look good (1.03 to 1.2 x).
 //!
-//! Last measured, by `tests/speed/refresh.py` and a release build on a file system made for it: 69 and 70 ms,
-//! 1.01 x, p99 111 and 163; another run 53 and 66, 1.24 x. Merges and local copies give way to epochs since:
-//! copies had a whole core and the disk right after a load (1.85 x in the run before that). What looked like
-//! slow hours is ext4, whose search for a free inode passes over each one deleted within the last minutes:
-//! uploads take 20 ms then instead of 3, at both sizes, so that ratios look good (1.03 to 1.2 x).
-//!
-//! Before, by a release build too (60 epochs of each size): 79 and 85 ms,
-//! 1.08 x; p99 113 and 150 ms; models and tests 35 and 61 ms, current rows 4 and 9, encode 6 and 9. An epoch
-//! wrote 5,407 rows over 20 tables in 263 KB, and 80 vectors in 418 KB: a vector is its file's whole bitmap,
-//! at ten million rows a large one. Other runs of that state: 68 and 91 ms, 1.34 x; 63 and 120, 1.92 x, p99
-//! 378; 77 and 136, 1.78 x, uploads 27 ms and applying 13.
-//!
-//! Older, before windows by whole columns and full runs within a bound: 112 and 108 ms, 0.96 x; p99 167 and 1,815,
-//! an epoch that waits for the disk, to which tables of that size were written minutes before.
+//! Before, by a release build too (60 epochs of each size): 79 and 85 ms, 1.08 x; p99 113 and 150 ms; models and
+//! tests 35 and 61 ms, current rows 4 and 9, encode 6 and 9. An epoch wrote 5,407 rows over 20 tables in 263 KB,
+//! and 80 vectors in 418 KB: a vector is its file's whole bitmap, at ten million rows a large one. Other runs of
+//! that state: 68 and 91 ms, 1.34 x; 63 and 120, 1.92 x, p99 378; 77 and 136, 1.78 x, uploads 27 ms and applying
+//! 13.
 //!
 //! What made it smaller (161 ms by the development profile once, 131 after): merges were made between
 //! epochs and are made beside them (19 ms an epoch to 4); files are encoded on both cores (26 to 11); a
@@ -181,9 +180,9 @@
 //!
 //! # Over many epochs
 //!
-//! Since work beside the epochs gives way, a fresh file system: 2,500 epochs after 2,000 others 39.1 and 39.9 ms, p99
-//! 88.7, entries 76 and 75 KB, files 205 and 191; 10,000 in a slow hour 48.7 and 59.5 ms, p99 140, 85 and 89 KB,
-//! 211 and 192, at most 15 and 20 of a table.
+//! The last state, a fresh file system: 5,000 epochs after 2,000 others 45.0 and 42.0 ms, p99 106, entries 88 and 78 KB,
+//! files 238 and 221, at most 17 and 20 of a table. Before: 2,500 39.1 and 39.9 ms; 10,000 in a slow hour 48.7 and
+//! 59.5 ms, p99 140, 85 and 89 KB, 211 and 192, at most 15 and 20 of a table.
 //! Before, by a release build, as told below: p50 of the first tenth 48.4 ms, of the last 52.4, p99 of all 96, while
 //! stored rows grew to 1.99 million; log entries of an epoch 72.6 and 72.7 KB; live files 182 and 181, at most
 //! 14 and 13 of a table. What grew is uploads (5 to 9 ms) and applying (6 to 8); models and tests are flat.
@@ -220,10 +219,13 @@
 //! beside it. It had been 1.03 at most: tables kept their whole part beside the work, changes held rows that
 //! their tables had moved to disk, and images were held to the end. Now tables give way before models are
 //! made anew, by what the allocator has in use, and free pages go back after 300 ms. At ten million rows
-//! nothing moves to disk, and 6.2 GiB are held at most (of 12; 7.1 before). Tried and not kept: arenas by
-//! core (0.02 GiB less), `dirty_decay_ms:0` (epochs of 104 ms instead of 63), and inlining between crates:
-//! 22 minutes of linking for a rebuild of 2.15 x of DuckDB's 32.9 s in a slow hour, 2.05 x without in
-//! another. Tests run beside models since, which a rebuild does not feel: both cores are busy all through it.
+//! nothing moves to disk, and 6.2 GiB are held at most (of 12; 7.1 before). Within 2 GiB (44.1 million stored
+//! rows): 1.34 GiB between epochs, 2.68 at most, the bench's own bank in both, 4.9 of mapped files, 3.6 GB of 13
+//! tables on disk; epochs of 67 ms, all built in 68 s, opened in 6.2 s with copies (2.74 GiB at most) and 20.6 s
+//! without (3.72). Tried and not kept: arenas by core (0.02 GiB less), `dirty_decay_ms:0` (epochs of 104 ms instead
+//! of 63), and inlining between crates: 22 minutes of linking for a rebuild of 2.15 x of DuckDB's 32.9 s in a slow
+//! hour, 2.05 x without in another. Tests run beside models since, which a rebuild does not feel: both cores are
+//! busy all through it.
 //!
 //! # Pushing to a warehouse
 //!

@@ -1,6 +1,6 @@
 //! What the process has in use, as its allocator counts it.
 //!
-//! Resident memory is no measure of that: what is freed goes back to the system seconds later. It must
+//! Resident memory is no measure of that: what is freed goes back to the system a second later. It must
 //! never decide what an epoch makes, only where rows lie.
 
 /// Bytes in use now; none where another allocator serves.
