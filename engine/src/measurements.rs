@@ -86,17 +86,16 @@
 //!
 //! That state gave 35,579 to 47,345 in slow hours of the machine, in which DuckDB's SQL over ten million rows takes
 //! 31 s and not 21.3, and the binary of 61,136 to 67,012, run between, 40,953 and 47,912. So states are compared by
-//! the processor time of a run, in turns: 44.2 s of both cores before; 40.0 since tests of uniqueness read no row
-//! and a change like one that reached too much is recomputed at once (fraud_alerts read half of its rows in vain in
-//! every epoch; transform 11.3 to 9.3 s); 37.2 since free pages are kept for a second and not a third of one (1.37
-//! million page faults to 0.96, 55 MiB more at the peak; two seconds 36.2 s, 0.70 million and 90 MiB, but then the
-//! process is 0.12 GiB above a bound of 512 MiB and not 0.04). In an hour between the two kinds (23 to 25 s) the
-//! state before gave 46,720 to 50,853 and the last 56,572 to 63,294 in eight runs, with pages kept for two
-//! seconds, and 59,249 with one. Relations that are read whole left there until the end of a step, their living rows
-//! taken together once: 40.0 s too, not kept. The brokers of tests stop at Java's first compiler: the second took 4 %
-//! of both cores while a run lasted. The profile is flat: tests 12 %, merges 7, Parquet 9, copying bytes 7, the kernel
-//! 16 before and 12 since. Models are followed 158 times and recomputed 122 times: an epoch of 50,000 changes reaches
-//! what a recompute of a small model reads.
+//! the processor time of a run, in turns: 44.2 s of both cores before; 40.0 since tests of uniqueness read no row and
+//! a change like one that reached too much is recomputed at once (fraud_alerts read half of its rows in vain in every
+//! epoch; transform 11.3 to 9.3 s); 37.2 since free pages are kept for a second and not a third of one (1.37 million
+//! page faults to 0.96, 55 MiB more at the peak; two seconds 36.2 s, 0.70 million and 90 MiB, but then the process is
+//! 0.12 GiB above a bound of 512 MiB and not 0.04). In an hour between the two kinds (23 to 25 s) the state before
+//! gave 46,720 to 50,853 and the last 56,572 to 63,294 in eight runs, with pages kept for two seconds, and 59,249
+//! with one. Relations that are read whole left there until the end of a step, their living rows taken together once:
+//! 40.0 s too, not kept. The brokers of tests stop at Java's first compiler: the second took 4 % of both cores while
+//! a run lasted. The profile is flat: tests 12 %, merges 7, Parquet 9, copying bytes 7, the kernel 16 before and 12
+//! since. Models are followed 158 times and recomputed 122 times.
 //!
 //! Memory, with 32 MiB of queue and buffer, updates to the same rows: 395 MiB peak for 200,000 changes,
 //! 735 MiB for 2,000,000, 789 MiB for 4,000,000. It grows until about a million changes, which is when
@@ -180,9 +179,9 @@
 //!
 //! # Over many epochs
 //!
-//! The last state, a fresh file system: 5,000 epochs after 2,000 others 45.0 and 42.0 ms, p99 106, entries 88 and 78 KB,
-//! files 238 and 221, at most 17 and 20 of a table. Before: 2,500 39.1 and 39.9 ms; 10,000 in a slow hour 48.7 and
-//! 59.5 ms, p99 140, 85 and 89 KB, 211 and 192, at most 15 and 20 of a table.
+//! The last state, a fresh file system: 5,000 epochs after 2,000 others 45.0 and 42.0 ms, p99 106, entries 88 and
+//! 78 KB, files 238 and 221, at most 17 and 20 of a table. Before: 2,500 39.1 and 39.9 ms; 10,000 in a slow hour
+//! 48.7 and 59.5 ms, p99 140, 85 and 89 KB, 211 and 192, at most 15 and 20 of a table.
 //! Before, by a release build, as told below: p50 of the first tenth 48.4 ms, of the last 52.4, p99 of all 96, while
 //! stored rows grew to 1.99 million; log entries of an epoch 72.6 and 72.7 KB; live files 182 and 181, at most
 //! 14 and 13 of a table. What grew is uploads (5 to 9 ms) and applying (6 to 8); models and tests are flat.
