@@ -20,8 +20,7 @@
 //! - Of a partition whose functions see a bounded distance ([`near`]) or number of rows ([`beside`]) only
 //!   the rows that see a changed one are read, and those that they see: what a new version of a key
 //!   costs does not grow with the versions before it.
-//! - Of groups that a `having` keeps only where they have some rows nothing is read if they have fewer
-//!   ([`least`]): what most tests of uniqueness cost.
+//! - Of groups that a `having` drops since they have few rows nothing is read: tests of uniqueness ([`least`]).
 //! - Whether a key has a partner is asked of one row, and rows that a flag or an open end tells from
 //!   history are found by an index of these alone.
 //! - What has no local key runs over all rows of its inputs, which are sorted first where their order
