@@ -112,9 +112,8 @@
 //! an epoch wrote 5,427 rows over 20 tables in 257 KiB); right before, by lookups that read ahead alone, 75 and 86 ms,
 //! 1.14 x. In slow hours before it 71 and 126 ms, 1.76 x, 70 and 115, 1.64 x, 68 and 108, 1.58 x, every model and test
 //! slower by a like factor: each lookup in a large index waited for memory twice or more. Reading the places of some
-//! thousand keys at once made 95 and 86 ms at three million rows 79 and 82, in turns. An initial read of ten million
-//! rows takes 36 to 46 s. Large pages (`thp:always`) gave 82 ms instead of 78 at ten million and slower builds: not
-//! kept. An initial read of ten million rows takes 36 to 46 s.
+//! thousand keys at once made 95 and 86 ms at three million rows 79 and 82, in turns. Large pages: 82 ms for 78, not
+//! kept. Ten million rows are read at first in 36 to 46 s.
 //!
 //! Before, by `tests/speed/refresh.py` and a release build on a file system made for it: 69 and 70 ms, 1.01 x, p99
 //! 111 and 163; another run 53 and 66, 1.24 x. Merges and local copies give way to epochs since: copies had a whole
