@@ -92,10 +92,10 @@
 //! page faults to 0.96, 55 MiB more at the peak; two seconds 36.2 s, 0.70 million and 90 MiB, but then a process
 //! bound to 512 MiB holds 0.78 GiB at most, and not 0.70). In an hour between the two kinds (23 to 25 s) the state
 //! before gave 46,720 to 50,853 and the last 56,572 to 63,294 in six runs, with pages kept for two seconds, and
-//! 59,249 with one. Relations that are read whole left there until the end of a step, their living rows taken
-//! together once: 40.0 s too, not kept. The brokers of tests stop at Java's first compiler: the second took 4 % of
-//! both cores while a run lasted. The profile is flat: tests 12 %, merges 7, Parquet 9, copying bytes 7. Models are
-//! followed 158 times and recomputed 122 times.
+//! 52,189 to 60,353 in four with one. Relations that are read whole left there until the end of a step, their living
+//! rows taken together once: 40.0 s too, not kept. The brokers of tests stop at Java's first compiler: the second
+//! took 4 % of both cores while a run lasted. The profile is flat: tests 12 %, merges 7, Parquet 9, copying bytes 7.
+//! Models are followed 158 times and recomputed 122 times.
 //!
 //! Memory, with 32 MiB of queue and buffer, updates to the same rows: 395 MiB peak for 200,000 changes,
 //! 735 MiB for 2,000,000, 789 MiB for 4,000,000. It grows until about a million changes, which is when
