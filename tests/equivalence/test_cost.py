@@ -32,6 +32,8 @@ CUSTOMERS, ACCOUNTS = 20_000, 100
 # that; more than 150 %, each update being two rows.
 FEW, MANY, MASS, MOST = 10, 2_600, 3_500, 15_500
 KEYED_MAX, ROW_BY_ROW_MAX = 0.3, 1.5
+# The models that are recomputed, and in which epoch; those that look at one row at a time go on longer.
+RECOMPUTED = {("mass", "customer_summary"), ("most", "stg_customers"), ("most", "customer_summary")}
 REASON = '{} rows of "{}" changed, of {}: a recompute costs less'
 IN_FULL = "; its query was run in full"
 WATCHED = ("email", "number", "money")
@@ -158,8 +160,8 @@ def sizes(status: dict) -> dict[str, tuple[int, int]]:
 
 def test_every_model_goes_by_what_it_reads(steps, inputs):
     """The gate by hand, over all models and epochs: what changed most decides, and is named."""
-    modes = Counter()
-    for step in list(steps.values())[1:]:
+    modes, recomputed = Counter(), set()
+    for name, step in list(steps.items())[1:]:
         known = sizes(step.status)
         for model in step.status["models"]:
             modes[model["mode"]] += 1
@@ -173,8 +175,10 @@ def test_every_model_goes_by_what_it_reads(steps, inputs):
             reason = REASON.format(changed, most, there) if in_full else None
             assert (model["mode"] == "recompute", model.get("reason")) == (in_full, reason), model
             if in_full:
+                recomputed.add((name, model["name"]))
                 assert model["rows_read"] == sum(there for _, there, _ in read), model
-    assert modes["follow"] > 20 and modes["recompute"] > 2 and modes["unchanged"] > 5, modes
+    assert modes["follow"] > 20 and modes["unchanged"] > 5, modes
+    assert recomputed == RECOMPUTED
 
 
 def test_a_small_change_reads_little(steps):
